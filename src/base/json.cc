@@ -1,0 +1,114 @@
+#include "base/json.h"
+
+#include <fmt/format.h>
+
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
+#include <cmath>
+
+namespace tertulia::base {
+namespace {
+
+constexpr int kMaxDepth = 64;
+
+bool all_finite(const json::value& value) {
+  switch (value.kind()) {
+    case json::kind::double_: return std::isfinite(value.get_double());
+    case json::kind::array:
+      for (const auto& item : value.get_array())
+        if (!all_finite(item)) return false;
+      return true;
+    case json::kind::object:
+      for (const auto& member : value.get_object())
+        if (!all_finite(member.value())) return false;
+      return true;
+    default: return true;
+  }
+}
+
+void write_pretty(std::string& out, const json::value& value, int indent) {
+  const auto line = [&](int depth) { out += '\n' + std::string(2 * static_cast<size_t>(depth), ' '); };
+  if (value.is_object() && !value.get_object().empty()) {
+    out += '{';
+    bool first = true;
+    for (const auto& member : value.get_object()) {
+      if (!first) out += ',';
+      first = false;
+      line(indent + 1);
+      out += json::serialize(json::value(member.key())) + ": ";
+      write_pretty(out, member.value(), indent + 1);
+    }
+    line(indent);
+    out += '}';
+  } else if (value.is_array() && !value.get_array().empty()) {
+    out += '[';
+    bool first = true;
+    for (const auto& item : value.get_array()) {
+      if (!first) out += ',';
+      first = false;
+      line(indent + 1);
+      write_pretty(out, item, indent + 1);
+    }
+    line(indent);
+    out += ']';
+  } else {
+    out += json::serialize(value);
+  }
+}
+
+}  // namespace
+
+Result<json::value> parse_json(std::string_view text) {
+  json::parse_options options;
+  options.max_depth = kMaxDepth;
+  json::error_code failed;
+  json::value value = json::parse(json::string_view(text.data(), text.size()), failed, {}, options);
+  if (failed)
+    return Error{.code = Code::invalid, .message = fmt::format("not JSON: {}", failed.message())};
+  if (!all_finite(value))
+    return Error{.code = Code::invalid, .message = "JSON with a number too large to be kept"};
+  return value;
+}
+
+std::string to_text(const json::value& value) { return json::serialize(value); }
+
+std::string to_pretty_text(const json::value& value) {
+  std::string out;
+  write_pretty(out, value, 0);
+  return out;
+}
+
+const json::value* at_pointer(const json::value& value, std::string_view pointer) {
+  json::error_code failed;
+  const json::value* found =
+      value.find_pointer(json::string_view(pointer.data(), pointer.size()), failed);
+  return failed ? nullptr : found;
+}
+
+bool equal(const json::value& a, const json::value& b) {
+  if (a.is_number() && b.is_number()) {
+    if (a.is_int64() && b.is_int64()) return a.get_int64() == b.get_int64();
+    json::error_code failed_a, failed_b;
+    return a.to_number<double>(failed_a) == b.to_number<double>(failed_b);
+  }
+  if (a.kind() != b.kind()) return false;
+  if (a.is_array()) {
+    const auto &x = a.get_array(), &y = b.get_array();
+    if (x.size() != y.size()) return false;
+    for (size_t i = 0; i < x.size(); ++i)
+      if (!equal(x[i], y[i])) return false;
+    return true;
+  }
+  if (a.is_object()) {
+    const auto &x = a.get_object(), &y = b.get_object();
+    if (x.size() != y.size()) return false;
+    for (const auto& member : x) {
+      const auto* other = y.if_contains(member.key());
+      if (other == nullptr || !equal(member.value(), *other)) return false;
+    }
+    return true;
+  }
+  return a == b;
+}
+
+}  // namespace tertulia::base
