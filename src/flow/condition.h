@@ -1,0 +1,55 @@
+// Condition is what `if`, `until`, `while` and a goto's `when` ask. Evaluated without I/O from what
+// the session has recorded.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "base/result.h"
+
+namespace re2 {
+class RE2;
+}
+
+namespace tertulia::flow {
+
+namespace json = boost::json;
+
+struct Condition {
+  enum class Kind { contains, matches, equals, output, variable, rounds_at_least, all, any, not_ };
+  enum class Test { equals, not_equals, gt, gte, lt, lte, in };
+
+  Kind kind = Kind::all;
+  std::string text;     // contains, matches, equals: what to look for in the message
+  std::string of;       // ... in the last message of this role; empty: in the last message
+  std::string subject;  // output: the step's name; variable: its name
+  std::string pointer;  // output: RFC 6901
+  Test test = Test::equals;
+  json::value operand;
+  std::int64_t rounds = 0;
+  std::vector<Condition> parts;           // all, any; not_ has one
+  std::shared_ptr<const re2::RE2> regex;  // matches: compiled once
+
+  // The same words as in a flow's text; `from_json` compiles regular expressions.
+  [[nodiscard]] json::value to_json() const;
+  [[nodiscard]] static base::Result<Condition> from_json(const json::value& value);
+};
+
+// What a condition may ask of a session. Absent is null: an output not produced, a role that has
+// not spoken.
+class Facts {
+ public:
+  virtual ~Facts() = default;
+  [[nodiscard]] virtual std::optional<std::string_view> last_message(std::string_view role) const = 0;
+  [[nodiscard]] virtual const json::value* output(std::string_view step) const = 0;
+  [[nodiscard]] virtual const json::value* variable(std::string_view name) const = 0;
+  [[nodiscard]] virtual std::int64_t round() const = 0;
+};
+
+// gt, gte, lt and lte hold only between two numbers or two texts; `in` for a list.
+[[nodiscard]] bool holds(const Condition& condition, const Facts& facts);
+
+}  // namespace tertulia::flow
