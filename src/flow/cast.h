@@ -17,8 +17,8 @@ struct CastRole {
   std::string ref;
   std::string name;
   std::string prompt;
-  std::string profile;  // the model profile's name
-  json::object model;   // the profile in force, without secrets: see llm/profile.h
+  std::string profile;              // the model profile's name
+  json::object model;               // the profile in force, without secrets: see llm/profile.h
   std::int64_t context_window = 0;  // tokens: the budget of a context without max_tokens
 };
 

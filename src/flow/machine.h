@@ -6,7 +6,9 @@
 // Every step that calls a model is one row: opened (pending or running), then closed. Steps without
 // effects (loop, loop_check, if, set, end) are opened and closed on the way, in the same commit as
 // what led to them. After each event the machine has come to rest: a model is being asked (one open
-// row), or the session is paused or over.
+// row), or the session is paused or over. Once it is over, no row is left pending or running.
+//
+// machine.cc holds the events, walk.h the way from one model step to the next, state.cc the text.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +19,7 @@
 #include <vector>
 
 #include "flow/program.h"
+#include "model/status.h"
 
 namespace tertulia::flow {
 
@@ -29,6 +32,8 @@ class Record {
   [[nodiscard]] virtual std::optional<std::string_view> message(std::int64_t position) const = 0;
   // The structured output of the execution with this order; null where there is none.
   [[nodiscard]] virtual const json::value* output(std::int64_t order) const = 0;
+  // The session's topic, for the reason of an `end` step.
+  [[nodiscard]] virtual std::string_view topic() const { return {}; }
 };
 
 struct State {
@@ -46,10 +51,10 @@ struct State {
   struct Open {
     std::int64_t order = 0;
     int instruction = 0;
-    std::int64_t visit = 0;      // how many times this step has been opened, from 1
-    std::int64_t attempt = 1;    // attempt_count of the row
-    std::int64_t failures = 0;   // attempts that count against retry.attempts; since the last
-                                 // `Retry`; an input from outside that replay takes as given
+    std::int64_t visit = 0;     // how many times this step has been opened, from 1
+    std::int64_t attempt = 1;   // attempt_count of the row
+    std::int64_t failures = 0;  // attempts that count against retry.attempts; since the last
+                                // `Retry`; an input from outside that replay takes as given
     model::StepStatus status = model::StepStatus::running;
   };
   // Where a role has spoken; where a document's latest version stands.
@@ -64,13 +69,14 @@ struct State {
 
   std::vector<Frame> frames;  // outermost first
   std::optional<Open> open;
+  std::optional<int> resume_at;  // paused by a limit: the step that was not begun
   std::int64_t round = 1;
   std::int64_t round_start = 1;           // the position of the round's first message
   std::int64_t previous_round_start = 1;  // ... of the round before
   std::int64_t last_order = 0;            // the rows opened so far
   std::int64_t last_position = 0;         // the messages said so far
   std::int64_t steps_used = 0;            // rows that called a model
-  std::int64_t elapsed_ms = 0;            // spent in them
+  std::int64_t elapsed_ms = 0;            // the duration_ms of those that were answered
   std::map<std::string, json::value, std::less<>> variables;
   std::map<std::string, std::int64_t, std::less<>> outputs;  // step name -> order of its latest
   std::map<std::string, Spoken, std::less<>> spoken;         // by role reference
@@ -79,11 +85,15 @@ struct State {
   std::map<int, std::int64_t> jumps;   // taken gotos, by instruction
   Limits limits;                       // the flow's, or as a person raised them: an input
 
-  // Small: its size depends on the flow, not on how long the session is.
+  // JSON, its members always in the same order, so two states are equal if their texts are. Small:
+  // its size depends on the flow, not on how long the session is.
   [[nodiscard]] std::string to_text() const;
+  // Invalid where the text is not what to_text writes.
   [[nodiscard]] static base::Result<State> from_text(std::string_view text);
   // The innermost loop's iteration; 0 outside loops.
-  [[nodiscard]] std::int64_t iteration() const { return frames.empty() ? 0 : frames.back().iteration; }
+  [[nodiscard]] std::int64_t iteration() const {
+    return frames.empty() ? 0 : frames.back().iteration;
+  }
 };
 
 // ---- events ------------------------------------------------------------------------------------
@@ -104,6 +114,7 @@ struct AttemptFailed {
   std::string message;
   bool again = true;
   model::StopReason reason = model::StopReason::step_failed;
+  std::int64_t duration_ms = 0;  // of the step so far, all its attempts
 };
 struct StepTimedOut {
   std::int64_t duration_ms = 0;
@@ -111,16 +122,18 @@ struct StepTimedOut {
 // The process that performed the open step died: found on resume.
 struct Interrupted {};
 // A person's wishes.
-struct Skip {};                                    // the open step, whatever its status
-struct RetryStep {};                               // an open step that failed or timed out
+struct Skip {};       // the open step, whatever its status; a skipped step's goto is not taken
+struct RetryStep {};  // an open step that failed or timed out; its row is opened again
 struct Pause {
   model::StopReason reason = model::StopReason::asked;
   std::string text;
 };
+// Goes on where the session stopped: with the pending step, or (as RetryStep) with the one that
+// failed, or at the limit, if it is raised: else the session stops there again.
 struct Resume {
-  std::optional<Limits> limits;  // raised
+  std::optional<Limits> limits;
 };
-struct Cancel {};
+struct Cancel {};  // the open row and the loops around it become skipped
 
 using Event = std::variant<Start, Answered, AttemptFailed, StepTimedOut, Interrupted, Skip,
                            RetryStep, Pause, Resume, Cancel>;
@@ -179,14 +192,22 @@ struct Stop {};
 
 using Effect = std::variant<OpenRow, CloseRow, ChangeRow, Say, Ask, Stop>;
 
-// What an event that does not fit the state (an answer without an open step, a resume of a finished
-// session) gives: an error of code conflict, and an unchanged state. docs/state-machines.md has the
-// table; machine_test walks every pair of status and event.
+// The effects stand in the order in which they happen: what closes a step, what it said, the rows
+// on the way to the next, the next step's row, Ask or Stop.
+//
+// An event that does not fit the state (an answer without an open step, a resume of a finished
+// session) gives an error of code conflict, and leaves the state as it was. docs/state-machines.md
+// has the table; machine_test walks every pair of status and event.
+//
+// A flow that goes round without asking a model would not come to rest: more than kMaxQuietRows
+// rows in one event end the session as failed, engine_failure, with a text that names the step.
+inline constexpr std::int64_t kMaxQuietRows = 10'000;
 [[nodiscard]] base::Result<std::vector<Effect>> advance(const Program& program, State& state,
                                                         const Event& event, const Record& record);
 
 // The path of an execution: instruction path with the iterations of its loops and its visit, e.g.
-// "2.loop.1#3/1": what seeds depend on. The same for every attempt.
+// "2.loop.1#3/4" for the fourth visit of that step, in its loop's third iteration: what seeds
+// depend on. The same for every attempt. Of the open row; empty where there is none.
 [[nodiscard]] std::string execution_path(const Program& program, const State& state);
 
 }  // namespace tertulia::flow

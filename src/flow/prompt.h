@@ -21,6 +21,8 @@ struct Said {
   std::string role;
   std::string text;
   std::int64_t round = 1;
+  std::string document;  // a version of this document; empty: of none
+  std::int64_t document_version = 0;
 };
 
 // The conversation so far, by position. Implementations keep recent messages and fetch older ones

@@ -3,6 +3,8 @@
 // against the stored one.
 #pragma once
 
+#include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -14,10 +16,11 @@ namespace tertulia::flow {
 
 struct ReplayInput {
   const Program* program = nullptr;
-  std::vector<model::Id> step_ids;  // flow_steps.id of each instruction
+  std::vector<model::Id> step_ids;                            // flow_steps.id of each instruction
   std::map<std::string, json::value, std::less<>> variables;  // as the session started
   std::vector<model::StepExecutionLog> log;                   // by execution_order
   std::vector<Said> messages;                                 // by position
+  std::string topic;
   State stored;
 };
 
