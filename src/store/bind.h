@@ -1,0 +1,49 @@
+// Parameters from the values of the row types. Text is not copied: what is bound must outlive the
+// call. Times need a place for their text, which a Times gives them.
+#pragma once
+
+#include <deque>
+#include <optional>
+#include <string>
+
+#include "db/connection.h"
+#include "model/rows.h"
+
+namespace tertulia::store {
+
+[[nodiscard]] inline db::Param bind(std::int64_t value) { return value; }
+[[nodiscard]] inline db::Param bind(double value) { return value; }
+[[nodiscard]] inline db::Param bind(bool value) { return value; }
+[[nodiscard]] inline db::Param bind(std::string_view value) { return value; }
+[[nodiscard]] inline db::Param bind(const std::string& value) { return std::string_view(value); }
+template <class E>
+  requires std::is_enum_v<E>
+[[nodiscard]] db::Param bind(E value) {
+  return model::to_text(value);
+}
+template <class T>
+[[nodiscard]] db::Param bind(const std::optional<T>& value) {
+  return value ? bind(*value) : db::Param(nullptr);
+}
+[[nodiscard]] db::Param bind(std::string&&) = delete;
+
+// Keeps the texts of the times of one statement or commit. The same time in a row is written once.
+class Times final {
+ public:
+  [[nodiscard]] db::Param bind(base::Timestamp time) {
+    if (texts_.empty() || time != last_) {
+      texts_.push_back(base::to_iso8601(time));
+      last_ = time;
+    }
+    return std::string_view(texts_.back());
+  }
+  [[nodiscard]] db::Param bind(const std::optional<base::Timestamp>& time) {
+    return time ? bind(*time) : db::Param(nullptr);
+  }
+
+ private:
+  std::deque<std::string> texts_;  // a deque: the views stay valid as it grows
+  base::Timestamp last_;
+};
+
+}  // namespace tertulia::store

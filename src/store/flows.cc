@@ -1,0 +1,158 @@
+#include "store/flows.h"
+
+#include "base/sha256.h"
+#include "store/bind.h"
+#include "store/read.h"
+#include "store/sql.h"
+
+namespace tertulia::store {
+namespace {
+
+base::Result<Id> insert_returning_id(db::Connection& connection, const db::Sql& sql,
+                                     db::Params params) {
+  Id id = 0;
+  auto done = connection.each(sql, params, [&](const db::Row& row) -> base::Result<void> {
+    id = row.integer(0);
+    return {};
+  });
+  if (!done) return done.error();
+  return id;
+}
+
+// The flow's id: its row is made, or brought up to what the new version says of it.
+base::Result<Id> save_template(db::Connection& connection, const NewFlowVersion& wanted,
+                               const std::optional<model::FlowTemplate>& known, Times& times) {
+  const db::Param now = times.bind(wanted.now);
+  if (!known)
+    return insert_returning_id(
+        connection, sql::insert_flow_template,
+        std::vector{bind(wanted.name), bind(wanted.title), now, bind(wanted.topic)});
+  auto done = connection.run(
+      sql::update_flow_template,
+      std::vector{bind(known->id), bind(wanted.title), bind(wanted.topic), now});
+  if (!done) return done.error();
+  return known->id;
+}
+
+base::Result<void> insert_steps(db::Connection& connection, const NewFlowVersion& wanted,
+                                Id flow, Id version) {
+  std::vector<db::Work> works;
+  for (const auto& step : wanted.steps)
+    works.push_back({&sql::insert_flow_step,
+                     {bind(flow), bind(step.order), bind(step.speaker_role_ref),
+                      bind(step.target_role_ref), bind(step.task_type), bind(step.context_scope),
+                      bind(step.context_param), bind(step.logic_config), bind(step.description),
+                      bind(version), bind(step.kind), bind(step.name), bind(step.spec)},
+                     1});
+  return connection.run_batch(works);
+}
+
+}  // namespace
+
+base::Result<SavedFlow> save_flow(db::Connection& connection, const NewFlowVersion& wanted) {
+  auto transaction = db::Transaction::begin(connection);
+  if (!transaction) return transaction.error();
+  auto known = find_flow(connection, wanted.name);
+  if (!known) return known.error();
+  model::FlowVersion version;
+  version.number = 1;
+  version.source_sha256 = base::sha256_hex(wanted.source);
+  if (*known) {
+    auto latest = read_one<model::FlowVersion>(connection, sql::select_latest_flow_version,
+                                               std::vector{bind((*known)->id)});
+    if (!latest) return latest.error();
+    if (*latest && (*latest)->source_sha256 == version.source_sha256)
+      return SavedFlow{**std::move(latest), false};
+    if (*latest) version.number = (*latest)->number + 1;
+  }
+  Times times;
+  auto flow = save_template(connection, wanted, *known, times);
+  if (!flow) return flow.error();
+  auto id = insert_returning_id(
+      connection, sql::insert_flow_version,
+      std::vector{bind(*flow), bind(version.number), bind(wanted.source_format),
+                  bind(wanted.source), bind(version.source_sha256), times.bind(wanted.now)});
+  if (!id) return id.error();
+  if (auto done = insert_steps(connection, wanted, *flow, *id); !done) return done.error();
+  if (auto done = transaction->commit(); !done) return done.error();
+  version.id = *id;
+  version.flow_template_id = *flow;
+  version.source_format = wanted.source_format;
+  version.source = wanted.source;
+  version.created_at = wanted.now;
+  return SavedFlow{std::move(version), true};
+}
+
+base::Result<std::vector<FlowSummary>> list_flows(db::Connection& connection) {
+  std::vector<FlowSummary> found;
+  auto done = connection.each(
+      sql::list_flow_templates, {}, [&](const db::Row& row) -> base::Result<void> {
+        found.push_back({row.integer(0), std::string(row.text(1)), std::string(row.text(2)),
+                         base::parse_iso8601(row.text(3)).value_or(base::Timestamp()),
+                         row.integer(4), row.integer(5)});
+        return {};
+      });
+  if (!done) return done.error();
+  return found;
+}
+
+base::Result<std::optional<model::FlowTemplate>> find_flow(db::Connection& connection,
+                                                           const std::string& name) {
+  return read_one<model::FlowTemplate>(connection, sql::select_flow_template,
+                                       std::vector{bind(name)});
+}
+
+base::Result<model::FlowVersion> load_flow_version(db::Connection& connection,
+                                                   const model::FlowTemplate& flow,
+                                                   std::optional<std::int64_t> number) {
+  auto row = number ? read_one<model::FlowVersion>(connection, sql::select_flow_version,
+                                                   std::vector{bind(flow.id), bind(*number)})
+                    : read_one<model::FlowVersion>(connection, sql::select_latest_flow_version,
+                                                   std::vector{bind(flow.id)});
+  if (!row) return row.error();
+  if (*row) return **std::move(row);
+  return base::Error{
+      .code = base::Code::not_found,
+      .message = number ? fmt::format("the flow '{}' has no version {}", flow.name, *number)
+                        : fmt::format("the flow '{}' has no version", flow.name),
+      .remedy = fmt::format("tertulia flow show {}", flow.name)};
+}
+
+base::Result<model::FlowVersion> load_flow_version(db::Connection& connection, Id version) {
+  auto row = read_one<model::FlowVersion>(connection, sql::select_flow_version_by_id,
+                                          std::vector{bind(version)});
+  if (!row) return row.error();
+  if (*row) return **std::move(row);
+  return base::Error{.code = base::Code::not_found,
+                     .message = fmt::format("there is no flow version with id {}", version)};
+}
+
+base::Result<std::vector<model::FlowVersion>> list_flow_versions(db::Connection& connection,
+                                                                 Id flow) {
+  return read_all<model::FlowVersion>(connection, sql::list_flow_versions, std::vector{bind(flow)});
+}
+
+base::Result<std::vector<model::FlowStep>> load_flow_steps(db::Connection& connection, Id version) {
+  return read_all<model::FlowStep>(connection, sql::select_flow_steps, std::vector{bind(version)});
+}
+
+base::Result<std::vector<model::Role>> list_roles(db::Connection& connection) {
+  return read_all<model::Role>(connection, sql::list_roles, {});
+}
+
+base::Result<std::optional<model::Role>> find_role(db::Connection& connection,
+                                                   const std::string& name) {
+  return read_one<model::Role>(connection, sql::select_role, std::vector{bind(name)});
+}
+
+base::Result<void> save_role(db::Connection& connection, const std::string& name,
+                             const std::string& prompt, const std::optional<std::string>& settings,
+                             base::Timestamp now) {
+  Times times;
+  auto done = connection.run(
+      sql::upsert_role, std::vector{bind(name), bind(prompt), bind(settings), times.bind(now)});
+  if (!done) return done.error();
+  return {};
+}
+
+}  // namespace tertulia::store

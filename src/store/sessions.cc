@@ -1,0 +1,123 @@
+#include "store/sessions.h"
+
+#include "store/bind.h"
+#include "store/read.h"
+#include "store/sql.h"
+
+namespace tertulia::store {
+namespace {
+
+base::Error no_session(Id id) {
+  return {.code = base::Code::not_found,
+          .message = fmt::format("there is no session {}", id),
+          .remedy = "tertulia session list"};
+}
+
+SessionSummary read_summary(const db::Row& row) {
+  const auto text = [&](int column) -> std::optional<std::string> {
+    if (row.is_null(column)) return {};
+    return std::string(row.text(column));
+  };
+  const auto time = [&](int column) { return base::parse_iso8601(row.text(column)); };
+  SessionSummary summary;
+  summary.id = row.integer(0);
+  summary.topic = text(1);
+  summary.status = model::from_text<model::SessionStatus>(row.text(2))
+                       .value_or(model::SessionStatus::failed);
+  summary.stop_reason = model::from_text<model::StopReason>(row.text(3));
+  summary.round = row.integer(4);
+  summary.executed_steps = row.integer(5);
+  summary.created_at = time(6).value_or(base::Timestamp());
+  summary.updated_at = time(7).value_or(base::Timestamp());
+  summary.ended_at = time(8);
+  summary.flow = text(9);
+  if (!row.is_null(10)) summary.flow_version = row.integer(10);
+  summary.messages = row.integer(11);
+  return summary;
+}
+
+}  // namespace
+
+base::Result<Id> create_session(db::Connection& connection, const NewSession& wanted) {
+  auto transaction = db::Transaction::begin(connection);
+  if (!transaction) return transaction.error();
+  Times times;
+  const db::Param now = times.bind(wanted.now);
+  Id id = 0;
+  const std::vector<db::Param> session = {
+      bind(wanted.topic),          bind(wanted.flow_template_id), bind(wanted.flow_version_id),
+      bind(wanted.flow_snapshot),  bind(wanted.roles_snapshot),   bind(wanted.seed),
+      now};
+  auto inserted =
+      connection.each(sql::insert_session, session, [&](const db::Row& row) -> base::Result<void> {
+        id = row.integer(0);
+        return {};
+      });
+  if (!inserted) return inserted.error();
+  std::vector<db::Work> works;
+  for (const auto& role : wanted.roles)
+    works.push_back({&sql::insert_session_role,
+                     {bind(id), bind(role.ref), bind(role.role_id), now},
+                     1});
+  works.push_back({&sql::store_machine_state, {bind(id), bind(wanted.state), now}, 1});
+  if (auto done = connection.run_batch(works); !done) return done.error();
+  if (auto done = transaction->commit(); !done) return done.error();
+  return id;
+}
+
+base::Result<model::Session> load_session(db::Connection& connection, Id id) {
+  auto row = read_one<model::Session>(connection, sql::select_session, std::vector{bind(id)});
+  if (!row) return row.error();
+  if (!*row) return no_session(id);
+  return **std::move(row);
+}
+
+base::Result<std::vector<model::SessionRole>> load_session_roles(db::Connection& connection,
+                                                                 Id session) {
+  return read_all<model::SessionRole>(connection, sql::select_session_roles,
+                                      std::vector{bind(session)});
+}
+
+base::Result<model::MachineState> load_machine_state(db::Connection& connection, Id session) {
+  auto row = read_one<model::MachineState>(connection, sql::select_machine_state,
+                                           std::vector{bind(session)});
+  if (!row) return row.error();
+  if (!*row)
+    return base::Error{.code = base::Code::not_found,
+                       .message = fmt::format("session {} has no machine state", session),
+                       .remedy = fmt::format("tertulia session replay {}", session)};
+  return **std::move(row);
+}
+
+base::Result<std::vector<SessionSummary>> list_sessions(db::Connection& connection,
+                                                        const SessionFilter& filter) {
+  Times times;
+  std::vector<SessionSummary> found;
+  const std::vector<db::Param> params = {bind(filter.status), bind(filter.flow),
+                                         times.bind(filter.created_before), bind(filter.below),
+                                         bind(filter.limit)};
+  auto done =
+      connection.each(sql::list_sessions, params, [&](const db::Row& row) -> base::Result<void> {
+        found.push_back(read_summary(row));
+        return {};
+      });
+  if (!done) return done.error();
+  return found;
+}
+
+base::Result<void> delete_session(db::Connection& connection, Id id) {
+  auto transaction = db::Transaction::begin(connection);
+  if (!transaction) return transaction.error();
+  const std::vector<db::Param> params = {bind(id)};
+  for (const db::Sql* each :
+       {&sql::delete_model_calls, &sql::delete_log, &sql::delete_messages,
+        &sql::delete_machine_state, &sql::delete_session_roles, &sql::delete_lease}) {
+    if (auto done = connection.run(*each, params); !done) return done.error();
+  }
+  auto deleted = connection.run(sql::delete_session, params);
+  if (!deleted) return deleted.error();
+  if (*deleted == 0) return no_session(id);
+  return transaction->commit();
+}
+
+}  // namespace tertulia::store

@@ -1,0 +1,71 @@
+// Sessions in the database: made, found, listed and deleted. What advances one is a Commit
+// (commit.h). Functions that write want a write connection and make their own transaction.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "db/connection.h"
+#include "model/rows.h"
+
+namespace tertulia::store {
+
+using model::Id;
+
+struct NewSession {
+  std::string topic;
+  Id flow_template_id = 0;
+  Id flow_version_id = 0;
+  std::string flow_snapshot;   // JSON
+  std::string roles_snapshot;  // JSON
+  std::int64_t seed = 0;
+  struct Role {
+    std::string ref;
+    std::optional<Id> role_id;
+  };
+  std::vector<Role> roles;
+  std::string state;  // the machine's before its first event, as JSON
+  base::Timestamp now;
+};
+// The new session's id. Session, cast and state are one transaction.
+[[nodiscard]] base::Result<Id> create_session(db::Connection& connection, const NewSession& wanted);
+
+// not_found names the id.
+[[nodiscard]] base::Result<model::Session> load_session(db::Connection& connection, Id id);
+[[nodiscard]] base::Result<std::vector<model::SessionRole>> load_session_roles(
+    db::Connection& connection, Id session);
+[[nodiscard]] base::Result<model::MachineState> load_machine_state(db::Connection& connection,
+                                                                   Id session);
+
+struct SessionFilter {
+  std::optional<model::SessionStatus> status;
+  std::optional<std::string> flow;
+  std::optional<base::Timestamp> created_before;
+  std::optional<Id> below;  // only ids below this one: the cursor of the next page
+  std::int64_t limit = 50;
+};
+struct SessionSummary {
+  Id id = 0;
+  std::optional<std::string> topic;
+  model::SessionStatus status = model::SessionStatus::not_started;
+  std::optional<model::StopReason> stop_reason;
+  std::int64_t round = 1;
+  std::int64_t executed_steps = 0;
+  base::Timestamp created_at;
+  base::Timestamp updated_at;
+  std::optional<base::Timestamp> ended_at;
+  std::optional<std::string> flow;
+  std::optional<std::int64_t> flow_version;
+  std::int64_t messages = 0;
+};
+// Newest first.
+[[nodiscard]] base::Result<std::vector<SessionSummary>> list_sessions(db::Connection& connection,
+                                                                      const SessionFilter& filter);
+
+// The session with its log, messages and model calls, in one transaction. not_found names the id.
+// The caller sees to it that nobody performs it (leases.h).
+[[nodiscard]] base::Result<void> delete_session(db::Connection& connection, Id id);
+
+}  // namespace tertulia::store

@@ -1,0 +1,24 @@
+-- name: insert_message
+INSERT INTO messages
+    (session_id, speaker_session_role_id, target_session_role_id, content, round_index, created_at,
+     position, document, document_version)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9);
+
+-- name: select_messages
+SELECT * FROM messages
+WHERE session_id = $1 AND position > $2
+ORDER BY position
+LIMIT $3;
+
+-- name: select_messages_between
+SELECT * FROM messages
+WHERE session_id = $1 AND position BETWEEN $2 AND $3
+ORDER BY position;
+
+-- name: select_document_versions
+SELECT * FROM messages
+WHERE session_id = $1 AND document = $2
+ORDER BY document_version;
+
+-- name: delete_messages
+DELETE FROM messages WHERE session_id = $1;

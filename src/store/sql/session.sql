@@ -1,0 +1,48 @@
+-- Sessions, their casts and their machine's state.
+
+-- name: insert_session
+INSERT INTO sessions (topic, flow_template_id, flow_version_id, flow_snapshot, roles_snapshot, seed,
+                      status, current_round, executed_steps_count, created_at, updated_at)
+VALUES ($1, $2, $3, $4, $5, $6, 'not_started', 1, 0, $7, $7)
+RETURNING id;
+
+-- name: insert_session_role
+INSERT INTO session_roles (session_id, role_ref, role_id, created_at)
+VALUES ($1, $2, $3, $4);
+
+-- name: select_session
+SELECT * FROM sessions WHERE id = $1;
+
+-- name: list_sessions
+-- Newest first; a NULL parameter does not filter. $4 is the cursor: only ids below it.
+SELECT s.id, s.topic, s.status, s.stop_reason, s.current_round, s.executed_steps_count,
+       s.created_at, s.updated_at, s.ended_at, f.name AS flow, v.number AS flow_version,
+       (SELECT max(position) FROM messages m WHERE m.session_id = s.id) AS messages
+FROM sessions s
+LEFT JOIN flow_templates f ON f.id = s.flow_template_id
+LEFT JOIN flow_versions v ON v.id = s.flow_version_id
+WHERE (CAST($1 AS TEXT) IS NULL OR s.status = CAST($1 AS TEXT))
+  AND (CAST($2 AS TEXT) IS NULL OR f.name = CAST($2 AS TEXT))
+  AND (CAST($3 AS TEXT) IS NULL OR s.created_at < CAST($3 AS TIMESTAMP))
+  AND (CAST($4 AS BIGINT) IS NULL OR s.id < CAST($4 AS BIGINT))
+ORDER BY s.id DESC
+LIMIT $5;
+
+-- name: select_session_roles
+SELECT * FROM session_roles WHERE session_id = $1 ORDER BY id;
+
+-- name: select_machine_state
+SELECT * FROM machine_states WHERE session_id = $1;
+
+-- name: store_machine_state
+INSERT INTO machine_states (session_id, state, updated_at) VALUES ($1, $2, $3)
+ON CONFLICT (session_id) DO UPDATE SET state = excluded.state, updated_at = excluded.updated_at;
+
+-- name: delete_machine_state
+DELETE FROM machine_states WHERE session_id = $1;
+
+-- name: delete_session_roles
+DELETE FROM session_roles WHERE session_id = $1;
+
+-- name: delete_session
+DELETE FROM sessions WHERE id = $1;

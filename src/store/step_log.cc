@@ -1,0 +1,105 @@
+#include "store/step_log.h"
+
+#include "store/bind.h"
+#include "store/read.h"
+#include "store/sql.h"
+
+namespace tertulia::store {
+namespace {
+
+// The text as a LIKE pattern that means itself.
+std::string escape_like(std::string_view text) {
+  std::string escaped;
+  for (const char c : text) {
+    if (c == '%' || c == '_' || c == '\\') escaped += '\\';
+    escaped += c;
+  }
+  return escaped;
+}
+
+}  // namespace
+
+base::Result<std::vector<model::StepExecutionLog>> load_log(db::Connection& connection, Id session,
+                                                            std::int64_t after,
+                                                            std::int64_t limit) {
+  return read_all<model::StepExecutionLog>(connection, sql::select_log,
+                                           std::vector{bind(session), bind(after), bind(limit)});
+}
+
+base::Result<model::StepExecutionLog> load_log_row(db::Connection& connection, Id session,
+                                                   std::int64_t order) {
+  auto row = read_one<model::StepExecutionLog>(connection, sql::select_step_row,
+                                               std::vector{bind(session), bind(order)});
+  if (!row) return row.error();
+  if (!*row)
+    return base::Error{.code = base::Code::not_found,
+                       .message = fmt::format("session {} has no step {} in its log", session, order),
+                       .remedy = fmt::format("tertulia session log {}", session)};
+  return **std::move(row);
+}
+
+base::Result<std::vector<model::Message>> load_messages(db::Connection& connection, Id session,
+                                                        std::int64_t after, std::int64_t limit) {
+  return read_all<model::Message>(connection, sql::select_messages,
+                                  std::vector{bind(session), bind(after), bind(limit)});
+}
+
+base::Result<std::vector<model::Message>> load_messages_between(db::Connection& connection,
+                                                                Id session, std::int64_t first,
+                                                                std::int64_t last) {
+  return read_all<model::Message>(connection, sql::select_messages_between,
+                                  std::vector{bind(session), bind(first), bind(last)});
+}
+
+base::Result<std::vector<model::Message>> load_document_versions(db::Connection& connection,
+                                                                 Id session,
+                                                                 const std::string& document) {
+  return read_all<model::Message>(connection, sql::select_document_versions,
+                                  std::vector{bind(session), bind(document)});
+}
+
+base::Result<std::vector<CallOfStep>> load_model_calls(db::Connection& connection, Id session) {
+  std::vector<CallOfStep> calls;
+  Reader<model::ModelCall> reader;
+  auto done = connection.each(sql::select_model_calls, std::vector{bind(session)},
+                              [&](const db::Row& row) -> base::Result<void> {
+                                auto call = reader.read(row);
+                                if (!call) return call.error();
+                                calls.push_back({row.integer(0), *std::move(call)});
+                                return {};
+                              });
+  if (!done) return done.error();
+  return calls;
+}
+
+base::Result<UsageSum> sum_usage(db::Connection& connection, Id session) {
+  UsageSum sum;
+  auto done = connection.each(sql::sum_usage, std::vector{bind(session)},
+                              [&](const db::Row& row) -> base::Result<void> {
+                                sum.calls = row.integer(0);
+                                sum.prompt_tokens = row.integer(1);
+                                sum.completion_tokens = row.integer(2);
+                                if (!row.is_null(3)) sum.cost_usd = row.real(3);
+                                return {};
+                              });
+  if (!done) return done.error();
+  return sum;
+}
+
+base::Result<std::vector<FoundMessage>> search_messages(db::Connection& connection,
+                                                        std::string_view text, std::int64_t limit) {
+  const std::string pattern = escape_like(text);
+  std::vector<FoundMessage> found;
+  auto done = connection.each(
+      sql::search_messages, std::vector{bind(pattern), bind(limit)},
+      [&](const db::Row& row) -> base::Result<void> {
+        found.push_back({row.integer(0), row.integer(1),
+                         base::parse_iso8601(row.text(2)).value_or(base::Timestamp()),
+                         std::string(row.text(4)), std::string(row.text(3))});
+        return {};
+      });
+  if (!done) return done.error();
+  return found;
+}
+
+}  // namespace tertulia::store
