@@ -168,6 +168,8 @@ class Replay final {
         return false;
       case StepStatus::pending:
         feed(Pause{.reason = reason, .text = stored.stop_text});
+        // Resumed: that has no commit of its own, so the row still says pending.
+        if (consistent_ && stored.status == SessionStatus::running) feed(Resume{});
         return false;
       case StepStatus::running:
       case StepStatus::waiting:
