@@ -64,6 +64,9 @@ struct Work {
   std::optional<std::int64_t> must_affect;  // another count is a conflict that names the statement
 };
 
+// The error of a work that affected another count than it must.
+[[nodiscard]] base::Error unexpected_count(const Work& work, std::int64_t affected);
+
 class Connection {
  public:
   virtual ~Connection() = default;
