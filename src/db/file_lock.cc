@@ -66,11 +66,10 @@ base::Result<void> FileLock::lock(std::chrono::milliseconds patience,
     if (stop.load())
       return base::Error{.code = base::Code::cancelled, .message = "waiting for the lock ended"};
     if (std::chrono::steady_clock::now() >= deadline)
-      return base::Error{
-          .code = base::Code::timeout,
-          .message = fmt::format("another process has held {} for {} s", path_,
-                                 std::chrono::duration<double>(patience).count()),
-          .remedy = fmt::format("find it with: fuser {}", path_)};
+      return base::Error{.code = base::Code::timeout,
+                         .message = fmt::format("another process has held {} for {} s", path_,
+                                                std::chrono::duration<double>(patience).count()),
+                         .remedy = fmt::format("find it with: fuser {}", path_)};
     std::this_thread::sleep_for(nap);
     nap = std::min(nap * 2, std::chrono::microseconds{2000});
   }

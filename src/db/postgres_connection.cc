@@ -16,7 +16,9 @@ namespace {
 
 using Answer = std::unique_ptr<PGresult, decltype(&PQclear)>;
 
-Answer own(PGresult* result) { return Answer(result, &PQclear); }
+Answer own(PGresult* result) {
+  return Answer(result, &PQclear);
+}
 
 std::string trimmed(const char* words) {
   std::string text = words != nullptr ? words : "";
@@ -87,10 +89,18 @@ class Texts final {
     values_.clear();
     for (const Param& param : params) {
       switch (param.index()) {
-        case 0: values_.push_back(nullptr); continue;
-        case 1: owned_.push_back(std::to_string(std::get<1>(param))); break;
-        case 2: owned_.push_back(fmt::format("{}", std::get<2>(param))); break;
-        case 3: owned_.push_back(std::get<3>(param) ? "true" : "false"); break;
+        case 0:
+          values_.push_back(nullptr);
+          continue;
+        case 1:
+          owned_.push_back(std::to_string(std::get<1>(param)));
+          break;
+        case 2:
+          owned_.push_back(fmt::format("{}", std::get<2>(param)));
+          break;
+        case 3:
+          owned_.push_back(std::get<3>(param) ? "true" : "false");
+          break;
         case 4: {
           const std::string_view text = std::get<4>(param);
           if (text.find('\0') != std::string_view::npos)
@@ -318,7 +328,9 @@ class PostgresConnection final : public Connection {
   bool in_transaction_ = false;
 };
 
-void log_notice(void*, const char* words) { spdlog::debug("PostgreSQL: {}", trimmed(words)); }
+void log_notice(void*, const char* words) {
+  spdlog::debug("PostgreSQL: {}", trimmed(words));
+}
 
 }  // namespace
 

@@ -240,11 +240,13 @@ class SqliteConnection final : public Connection {
     sqlite3_db_config(handle_, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
     if (access == Access::read) {
       sqlite3_db_config(handle_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
-      return run_script("PRAGMA mmap_size = 0; PRAGMA wal_autocheckpoint = 0;"
-                        "PRAGMA query_only = ON;");
+      return run_script(
+          "PRAGMA mmap_size = 0; PRAGMA wal_autocheckpoint = 0;"
+          "PRAGMA query_only = ON;");
     }
-    return run_script("PRAGMA mmap_size = 0; PRAGMA journal_mode = WAL;"
-                      "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;");
+    return run_script(
+        "PRAGMA mmap_size = 0; PRAGMA journal_mode = WAL;"
+        "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;");
   }
 
  private:
@@ -321,10 +323,18 @@ class SqliteConnection final : public Connection {
       const Param& param = params[number - 1];
       int status = SQLITE_OK;
       switch (param.index()) {
-        case 0: status = sqlite3_bind_null(prepared.statement, at); break;
-        case 1: status = sqlite3_bind_int64(prepared.statement, at, std::get<1>(param)); break;
-        case 2: status = sqlite3_bind_double(prepared.statement, at, std::get<2>(param)); break;
-        case 3: status = sqlite3_bind_int(prepared.statement, at, std::get<3>(param)); break;
+        case 0:
+          status = sqlite3_bind_null(prepared.statement, at);
+          break;
+        case 1:
+          status = sqlite3_bind_int64(prepared.statement, at, std::get<1>(param));
+          break;
+        case 2:
+          status = sqlite3_bind_double(prepared.statement, at, std::get<2>(param));
+          break;
+        case 3:
+          status = sqlite3_bind_int(prepared.statement, at, std::get<3>(param));
+          break;
         case 4: {
           const std::string_view text = std::get<4>(param);
           status = sqlite3_bind_text64(prepared.statement, at, text.data() ? text.data() : "",
@@ -380,9 +390,8 @@ base::Error refuse(const std::string& path, std::string_view why, std::string re
 // not reliably, and WAL needs shared memory.
 bool is_network_file_system(const std::string& path) {
   struct statfs system;
-  const std::string folder = path.find('/') == std::string::npos
-                                 ? std::string(".")
-                                 : path.substr(0, path.rfind('/') + 1);
+  const std::string folder =
+      path.find('/') == std::string::npos ? std::string(".") : path.substr(0, path.rfind('/') + 1);
   if (::statfs(folder.c_str(), &system) != 0) return false;
   switch (static_cast<unsigned>(system.f_type)) {
     case 0x6969:      // NFS
@@ -394,7 +403,8 @@ bool is_network_file_system(const std::string& path) {
     case 0x00C36400:  // Ceph
     case 0x0BD00BD0:  // Lustre
       return true;
-    default: return false;
+    default:
+      return false;
   }
 }
 
@@ -416,8 +426,8 @@ base::Result<void> examine(const std::string& path, const OpenOptions& options) 
   const bool write = options.access == Access::write;
   const int descriptor = ::open(path.c_str(), (write ? O_RDWR : O_RDONLY) | O_CLOEXEC);
   if (descriptor < 0)
-    return refuse(path, fmt::format("cannot be {}: {}", write ? "written" : "read",
-                                    std::strerror(errno)),
+    return refuse(path,
+                  fmt::format("cannot be {}: {}", write ? "written" : "read", std::strerror(errno)),
                   write ? "see its permissions, and that its file system is not mounted read-only"
                         : "see its permissions");
   char header[16] = {};
@@ -470,8 +480,7 @@ base::Result<std::unique_ptr<Connection>> open_sqlite(const std::string& path,
       }
     }
   }
-  auto connection =
-      std::make_unique<SqliteConnection>(handle, path, std::move(lock), entered);
+  auto connection = std::make_unique<SqliteConnection>(handle, path, std::move(lock), entered);
   if (auto done = connection->configure(options.access); !done) return done.error();
   connection->release_opening_turn();
   return std::unique_ptr<Connection>(std::move(connection));
@@ -479,8 +488,8 @@ base::Result<std::unique_ptr<Connection>> open_sqlite(const std::string& path,
 
 base::Result<std::unique_ptr<Connection>> open_sqlite_in_memory() {
   sqlite3* handle = nullptr;
-  const int status = sqlite3_open_v2(":memory:", &handle,
-                                     SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
+  const int status =
+      sqlite3_open_v2(":memory:", &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
   if (status != SQLITE_OK) {
     auto error = sqlite_error(handle, status, "open", ":memory:");
     sqlite3_close(handle);
@@ -492,6 +501,8 @@ base::Result<std::unique_ptr<Connection>> open_sqlite_in_memory() {
   return std::unique_ptr<Connection>(std::move(connection));
 }
 
-std::string_view sqlite_version() { return sqlite3_libversion(); }
+std::string_view sqlite_version() {
+  return sqlite3_libversion();
+}
 
 }  // namespace tertulia::db

@@ -29,7 +29,8 @@ base::Error sqlite_error(sqlite3* handle, int status, std::string_view name,
                    "end the program that holds it, then try again");
     case SQLITE_CONSTRAINT:
       return error(Code::conflict, fmt::format("{}: {}", name, words));
-    case SQLITE_INTERRUPT: return error(Code::cancelled, fmt::format("{} was stopped", name));
+    case SQLITE_INTERRUPT:
+      return error(Code::cancelled, fmt::format("{} was stopped", name));
     case SQLITE_FULL:
       return error(Code::storage, fmt::format("no space left on the disk of {}", path),
                    "free some space, then go on: nothing that was reported as done is lost");
@@ -53,7 +54,8 @@ base::Error sqlite_error(sqlite3* handle, int status, std::string_view name,
         return error(Code::drift, fmt::format("the database lacks what {} needs: {}", name, words),
                      "tertulia db status");
       [[fallthrough]];
-    default: return error(Code::storage, fmt::format("{}: {}", name, words));
+    default:
+      return error(Code::storage, fmt::format("{}: {}", name, words));
   }
 }
 

@@ -11,13 +11,23 @@
 
 namespace tertulia::store {
 
-[[nodiscard]] inline db::Param bind(std::int64_t value) { return value; }
-[[nodiscard]] inline db::Param bind(double value) { return value; }
-[[nodiscard]] inline db::Param bind(bool value) { return value; }
-[[nodiscard]] inline db::Param bind(std::string_view value) { return value; }
-[[nodiscard]] inline db::Param bind(const std::string& value) { return std::string_view(value); }
+[[nodiscard]] inline db::Param bind(std::int64_t value) {
+  return value;
+}
+[[nodiscard]] inline db::Param bind(double value) {
+  return value;
+}
+[[nodiscard]] inline db::Param bind(bool value) {
+  return value;
+}
+[[nodiscard]] inline db::Param bind(std::string_view value) {
+  return value;
+}
+[[nodiscard]] inline db::Param bind(const std::string& value) {
+  return std::string_view(value);
+}
 template <class E>
-  requires std::is_enum_v<E>
+requires std::is_enum_v<E>
 [[nodiscard]] db::Param bind(E value) {
   return model::to_text(value);
 }

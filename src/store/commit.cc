@@ -12,9 +12,8 @@ Work advance(const Commit& commit, Times& times) {
   const Advance& to = commit.advance;
   return {&sql::advance_session,
           {bind(commit.session_id), bind(commit.lease_token), bind(to.status),
-           bind(to.current_step_id), bind(to.round), bind(to.executed_steps),
-           bind(to.error_reason), bind(to.stop_reason), bind(to.result), times.bind(to.ended_at),
-           times.bind(commit.now)},
+           bind(to.current_step_id), bind(to.round), bind(to.executed_steps), bind(to.error_reason),
+           bind(to.stop_reason), bind(to.result), times.bind(to.ended_at), times.bind(commit.now)},
           1};
 }
 
@@ -58,12 +57,26 @@ Work change(const Commit& commit, const RowChanged& row, Times& times) {
 
 Work open(const Commit& commit, const RowOpened& row, Times& times) {
   return {&sql::open_step,
-          {bind(commit.session_id), bind(row.step_id), bind(row.parent_order), bind(row.order),
-           bind(row.round), bind(row.iteration), bind(std::int64_t{1}), bind(row.status),
-           bind(row.result_type), bind(row.result_data), bind(row.condition_evaluation),
-           bind(row.loop_check_result), bind(row.error_message), bind(row.duration_ms),
-           bind(row.memory_mb), times.bind(row.created_at), times.bind(row.started_at),
-           times.bind(row.completed_at), bind(row.step_snapshot), bind(row.context_snapshot)},
+          {bind(commit.session_id),
+           bind(row.step_id),
+           bind(row.parent_order),
+           bind(row.order),
+           bind(row.round),
+           bind(row.iteration),
+           bind(std::int64_t{1}),
+           bind(row.status),
+           bind(row.result_type),
+           bind(row.result_data),
+           bind(row.condition_evaluation),
+           bind(row.loop_check_result),
+           bind(row.error_message),
+           bind(row.duration_ms),
+           bind(row.memory_mb),
+           times.bind(row.created_at),
+           times.bind(row.started_at),
+           times.bind(row.completed_at),
+           bind(row.step_snapshot),
+           bind(row.context_snapshot)},
           1};
 }
 

@@ -27,15 +27,15 @@ base::Result<Id> save_template(db::Connection& connection, const NewFlowVersion&
     return insert_returning_id(
         connection, sql::insert_flow_template,
         std::vector{bind(wanted.name), bind(wanted.title), now, bind(wanted.topic)});
-  auto done = connection.run(
-      sql::update_flow_template,
-      std::vector{bind(known->id), bind(wanted.title), bind(wanted.topic), now});
+  auto done =
+      connection.run(sql::update_flow_template,
+                     std::vector{bind(known->id), bind(wanted.title), bind(wanted.topic), now});
   if (!done) return done.error();
   return known->id;
 }
 
-base::Result<void> insert_steps(db::Connection& connection, const NewFlowVersion& wanted,
-                                Id flow, Id version) {
+base::Result<void> insert_steps(db::Connection& connection, const NewFlowVersion& wanted, Id flow,
+                                Id version) {
   std::vector<db::Work> works;
   for (const auto& step : wanted.steps)
     works.push_back({&sql::insert_flow_step,
@@ -85,8 +85,8 @@ base::Result<SavedFlow> save_flow(db::Connection& connection, const NewFlowVersi
 
 base::Result<std::vector<FlowSummary>> list_flows(db::Connection& connection) {
   std::vector<FlowSummary> found;
-  auto done = connection.each(
-      sql::list_flow_templates, {}, [&](const db::Row& row) -> base::Result<void> {
+  auto done =
+      connection.each(sql::list_flow_templates, {}, [&](const db::Row& row) -> base::Result<void> {
         found.push_back({row.integer(0), std::string(row.text(1)), std::string(row.text(2)),
                          base::parse_iso8601(row.text(3)).value_or(base::Timestamp()),
                          row.integer(4), row.integer(5)});

@@ -41,8 +41,8 @@ struct FlowSummary {
 [[nodiscard]] base::Result<std::vector<FlowSummary>> list_flows(db::Connection& connection);
 
 // Nothing where there is no flow of that name.
-[[nodiscard]] base::Result<std::optional<model::FlowTemplate>> find_flow(
-    db::Connection& connection, const std::string& name);
+[[nodiscard]] base::Result<std::optional<model::FlowTemplate>> find_flow(db::Connection& connection,
+                                                                         const std::string& name);
 // A version by number, or the latest; not_found says which versions there are.
 [[nodiscard]] base::Result<model::FlowVersion> load_flow_version(
     db::Connection& connection, const model::FlowTemplate& flow,

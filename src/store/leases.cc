@@ -44,8 +44,7 @@ base::Result<std::optional<model::Lease>> find_lease(db::Connection& connection,
 }
 
 base::Result<bool> ask_holder(db::Connection& connection, Id session, const std::string& request) {
-  auto changed =
-      connection.run(sql::request_of_holder, std::vector{bind(session), bind(request)});
+  auto changed = connection.run(sql::request_of_holder, std::vector{bind(session), bind(request)});
   if (!changed) return changed.error();
   return *changed > 0;
 }
@@ -53,12 +52,11 @@ base::Result<bool> ask_holder(db::Connection& connection, Id session, const std:
 base::Result<std::vector<HolderRequest>> load_requests(db::Connection& connection,
                                                        const std::string& node) {
   std::vector<HolderRequest> requests;
-  auto done = connection.each(sql::select_requests, std::vector{bind(node)},
-                              [&](const db::Row& row) -> base::Result<void> {
-                                requests.push_back({row.integer(0), row.integer(1),
-                                                    std::string(row.text(2))});
-                                return {};
-                              });
+  auto done = connection.each(
+      sql::select_requests, std::vector{bind(node)}, [&](const db::Row& row) -> base::Result<void> {
+        requests.push_back({row.integer(0), row.integer(1), std::string(row.text(2))});
+        return {};
+      });
   if (!done) return done.error();
   return requests;
 }

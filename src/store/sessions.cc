@@ -22,8 +22,8 @@ SessionSummary read_summary(const db::Row& row) {
   SessionSummary summary;
   summary.id = row.integer(0);
   summary.topic = text(1);
-  summary.status = model::from_text<model::SessionStatus>(row.text(2))
-                       .value_or(model::SessionStatus::failed);
+  summary.status =
+      model::from_text<model::SessionStatus>(row.text(2)).value_or(model::SessionStatus::failed);
   summary.stop_reason = model::from_text<model::StopReason>(row.text(3));
   summary.round = row.integer(4);
   summary.executed_steps = row.integer(5);
@@ -44,10 +44,13 @@ base::Result<Id> create_session(db::Connection& connection, const NewSession& wa
   Times times;
   const db::Param now = times.bind(wanted.now);
   Id id = 0;
-  const std::vector<db::Param> session = {
-      bind(wanted.topic),          bind(wanted.flow_template_id), bind(wanted.flow_version_id),
-      bind(wanted.flow_snapshot),  bind(wanted.roles_snapshot),   bind(wanted.seed),
-      now};
+  const std::vector<db::Param> session = {bind(wanted.topic),
+                                          bind(wanted.flow_template_id),
+                                          bind(wanted.flow_version_id),
+                                          bind(wanted.flow_snapshot),
+                                          bind(wanted.roles_snapshot),
+                                          bind(wanted.seed),
+                                          now};
   auto inserted =
       connection.each(sql::insert_session, session, [&](const db::Row& row) -> base::Result<void> {
         id = row.integer(0);
@@ -56,9 +59,8 @@ base::Result<Id> create_session(db::Connection& connection, const NewSession& wa
   if (!inserted) return inserted.error();
   std::vector<db::Work> works;
   for (const auto& role : wanted.roles)
-    works.push_back({&sql::insert_session_role,
-                     {bind(id), bind(role.ref), bind(role.role_id), now},
-                     1});
+    works.push_back(
+        {&sql::insert_session_role, {bind(id), bind(role.ref), bind(role.role_id), now}, 1});
   works.push_back({&sql::store_machine_state, {bind(id), bind(wanted.state), now}, 1});
   if (auto done = connection.run_batch(works); !done) return done.error();
   if (auto done = transaction->commit(); !done) return done.error();

@@ -32,9 +32,10 @@ base::Result<model::StepExecutionLog> load_log_row(db::Connection& connection, I
                                                std::vector{bind(session), bind(order)});
   if (!row) return row.error();
   if (!*row)
-    return base::Error{.code = base::Code::not_found,
-                       .message = fmt::format("session {} has no step {} in its log", session, order),
-                       .remedy = fmt::format("tertulia session log {}", session)};
+    return base::Error{
+        .code = base::Code::not_found,
+        .message = fmt::format("session {} has no step {} in its log", session, order),
+        .remedy = fmt::format("tertulia session log {}", session)};
   return **std::move(row);
 }
 

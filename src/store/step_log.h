@@ -16,15 +16,13 @@ using model::Id;
 
 // Rows with an order above `after`, at most `limit`, by order.
 [[nodiscard]] base::Result<std::vector<model::StepExecutionLog>> load_log(
-    db::Connection& connection, Id session, std::int64_t after = 0,
-    std::int64_t limit = INT64_MAX);
+    db::Connection& connection, Id session, std::int64_t after = 0, std::int64_t limit = INT64_MAX);
 [[nodiscard]] base::Result<model::StepExecutionLog> load_log_row(db::Connection& connection,
                                                                  Id session, std::int64_t order);
 
 // Messages with a position above `after`, at most `limit`, by position.
 [[nodiscard]] base::Result<std::vector<model::Message>> load_messages(
-    db::Connection& connection, Id session, std::int64_t after = 0,
-    std::int64_t limit = INT64_MAX);
+    db::Connection& connection, Id session, std::int64_t after = 0, std::int64_t limit = INT64_MAX);
 [[nodiscard]] base::Result<std::vector<model::Message>> load_messages_between(
     db::Connection& connection, Id session, std::int64_t first, std::int64_t last);
 // The versions of a document, oldest first; empty where the session has none of that name.

@@ -59,7 +59,9 @@ std::string content(const std::string& path) {
 
 using Handle = std::unique_ptr<PGconn, decltype(&PQfinish)>;
 
-Handle connect(const std::string& uri) { return Handle(PQconnectdb(uri.c_str()), &PQfinish); }
+Handle connect(const std::string& uri) {
+  return Handle(PQconnectdb(uri.c_str()), &PQfinish);
+}
 
 }  // namespace
 
@@ -85,8 +87,8 @@ PostgresServer::PostgresServer() {
                   log),
             &status, 0);
   if (status != 0) throw std::runtime_error("initdb failed: " + content(log));
-  server_ = start({programs + "/postgres", "-D", data, "-k", folder_, "-c", "listen_addresses=",
-                   "-c", "max_connections=100", "-c", "shared_buffers=64MB"},
+  server_ = start({programs + "/postgres", "-D", data, "-k", folder_, "-c",
+                   "listen_addresses=", "-c", "max_connections=100", "-c", "shared_buffers=64MB"},
                   log);
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
   while (PQstatus(connect(uri("postgres")).get()) != CONNECTION_OK) {
@@ -113,7 +115,8 @@ std::string PostgresServer::uri(const std::string& database) const {
 }
 
 std::string PostgresServer::create_database() {
-  const std::string name = "test_" + std::to_string(::getpid()) + "_" + std::to_string(++databases_);
+  const std::string name =
+      "test_" + std::to_string(::getpid()) + "_" + std::to_string(++databases_);
   const Handle connection = connect(uri("postgres"));
   PGresult* result = PQexec(connection.get(), ("CREATE DATABASE " + name).c_str());
   const bool made = PQresultStatus(result) == PGRES_COMMAND_OK;

@@ -1,0 +1,163 @@
+#include "db/sqlite_connection.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "support/temp_dir.h"
+
+namespace tertulia::db {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr OpenOptions kWriter{.access = Access::write, .create = true};
+
+std::unique_ptr<Connection> must_open(const std::string& path, const OpenOptions& options) {
+  auto opened = open_sqlite(path, options);
+  EXPECT_TRUE(opened) << opened.error().message;
+  return opened ? *std::move(opened) : nullptr;
+}
+
+std::string one_text(Connection& connection, std::string_view query) {
+  std::string text;
+  auto done = connection.each_text(query, {}, [&](const Row& row) -> base::Result<void> {
+    text = row.text(0);
+    return {};
+  });
+  EXPECT_TRUE(done) << done.error().message;
+  return text;
+}
+
+TEST(SqliteConnectionTest, SettingsThatSafetyRestsOn) {
+  const test::TempDir folder;
+  auto writer = must_open(folder.file("t.db"), kWriter);
+  EXPECT_EQ(one_text(*writer, "PRAGMA journal_mode"), "wal");
+  EXPECT_EQ(one_text(*writer, "PRAGMA synchronous"), "2");
+  EXPECT_EQ(one_text(*writer, "PRAGMA foreign_keys"), "1");
+  EXPECT_EQ(one_text(*writer, "PRAGMA trusted_schema"), "0");
+  ASSERT_TRUE(writer->run_script("CREATE TABLE t (s TEXT)"));
+  EXPECT_FALSE(writer->run_script("INSERT INTO t VALUES (\"a string, really\")"))
+      << "a misspelt column must not pass as a string";
+  auto reader = must_open(folder.file("t.db"), {.access = Access::read});
+  EXPECT_EQ(one_text(*reader, "PRAGMA wal_autocheckpoint"), "0");
+}
+
+TEST(SqliteConnectionTest, ReadingAnAbsentFileMakesNothing) {
+  const test::TempDir folder;
+  auto opened = open_sqlite(folder.file("t.db"), {.access = Access::read});
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().code, base::Code::not_found);
+  EXPECT_TRUE(fs::is_empty(folder.path()));
+}
+
+TEST(SqliteConnectionTest, AZeroByteFileIsAFreshDatabase) {
+  const test::TempDir folder;
+  std::ofstream(folder.file("t.db"));
+  auto reader = must_open(folder.file("t.db"), {.access = Access::read});
+  EXPECT_EQ(one_text(*reader, "SELECT count(*) FROM sqlite_master"), "0");
+}
+
+TEST(SqliteConnectionTest, WhatIsNoDatabaseIsRefusedAndUntouched) {
+  const test::TempDir folder;
+  const std::string path = folder.file("notes.txt");
+  std::ofstream(path) << "This is not a database, but somebody's notes, more than a header long.";
+  for (const auto& options : {OpenOptions{.access = Access::read}, kWriter}) {
+    auto opened = open_sqlite(path, options);
+    ASSERT_FALSE(opened);
+    EXPECT_EQ(opened.error().code, base::Code::storage);
+    EXPECT_NE(opened.error().message.find("not a SQLite database"), std::string::npos);
+  }
+  EXPECT_EQ(fs::file_size(path), 70u);
+  auto directory = open_sqlite(folder.path().string(), kWriter);
+  ASSERT_FALSE(directory);
+  EXPECT_NE(directory.error().message.find("folder"), std::string::npos);
+}
+
+TEST(SqliteConnectionTest, ASecondWriterInOneProcessIsRefused) {
+  const test::TempDir folder;
+  auto first = must_open(folder.file("t.db"), kWriter);
+  fs::create_hard_link(folder.file("t.db"), folder.file("same.db"));
+  auto second = open_sqlite(folder.file("same.db"), kWriter);
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code, base::Code::internal);
+  first.reset();
+  EXPECT_TRUE(open_sqlite(folder.file("t.db"), kWriter));
+}
+
+TEST(SqliteConnectionTest, ACleanExitLeavesNoWal) {
+  const test::TempDir folder;
+  {
+    auto writer = must_open(folder.file("t.db"), kWriter);
+    ASSERT_TRUE(writer->run_script("CREATE TABLE t (i INTEGER); INSERT INTO t VALUES (1)"));
+    EXPECT_TRUE(fs::exists(folder.file("t.db-wal")));
+    auto reader = must_open(folder.file("t.db"), {.access = Access::read});
+    EXPECT_EQ(one_text(*reader, "SELECT i FROM t"), "1");
+  }
+  EXPECT_FALSE(fs::exists(folder.file("t.db-wal")));
+}
+
+TEST(SqliteConnectionTest, AReaderSeesACommitThatOnlyTheWalHolds) {
+  const test::TempDir folder;
+  const std::string path = folder.file("t.db");
+  const pid_t child = ::fork();
+  if (child == 0) {  // dies without closing
+    auto writer = open_sqlite(path, kWriter);
+    const bool good =
+        writer && (*writer)->run_script("CREATE TABLE t (i INTEGER); INSERT INTO t VALUES (7)");
+    ::_exit(good ? 0 : 1);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  ASSERT_EQ(status, 0);
+  auto reader = must_open(path, {.access = Access::read});
+  EXPECT_EQ(one_text(*reader, "SELECT i FROM t"), "7");
+}
+
+// Processes that write as fast as they can, each with its own connection: every commit that was
+// reported is there, and the file is sound. This is the situation of the WAL-reset race.
+TEST(SqliteConnectionTest, ProcessesThatWriteAtOnceLoseNothing) {
+  constexpr int kProcesses = 4, kCommits = 250;
+  const test::TempDir folder;
+  const std::string path = folder.file("t.db");
+  {
+    auto writer = must_open(path, kWriter);
+    ASSERT_TRUE(writer->run_script("CREATE TABLE t (process INTEGER, n INTEGER, s TEXT)"));
+  }
+  const std::string filler(3000, 'x');  // large, so that checkpoints happen often
+  std::vector<pid_t> children;
+  for (int process = 0; process < kProcesses; ++process) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      static constexpr Sql insert{"insert", "INSERT INTO t VALUES ($1, $2, $3)", ""};
+      auto writer = open_sqlite(path, kWriter);
+      if (!writer) ::_exit(1);
+      for (int n = 0; n < kCommits; ++n) {
+        auto transaction = Transaction::begin(**writer);
+        if (!transaction) ::_exit(2);
+        const std::vector<Param> params = {std::int64_t{process}, std::int64_t{n},
+                                           std::string_view(filler)};
+        if (!(*writer)->run(insert, params) || !transaction->commit()) ::_exit(3);
+      }
+      writer->reset();
+      ::_exit(0);
+    }
+    children.push_back(child);
+  }
+  for (const pid_t child : children) {
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    EXPECT_EQ(status, 0);
+  }
+  auto reader = must_open(path, {.access = Access::read});
+  EXPECT_EQ(one_text(*reader, "SELECT count(*) FROM (SELECT DISTINCT process, n FROM t)"),
+            std::to_string(kProcesses * kCommits));
+  EXPECT_EQ(one_text(*reader, "PRAGMA integrity_check"), "ok");
+}
+
+}  // namespace
+}  // namespace tertulia::db
