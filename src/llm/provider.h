@@ -4,12 +4,14 @@
 // the engine's: every attempt is a row of model_calls, and back-off waits in its loop (retry.h).
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/json.h"
@@ -42,16 +44,16 @@ struct Parameters {
 
 // Neutral facts about the request that a stand-in may use; no real provider sends them.
 struct Hints {
-  std::uint64_t seed = 0;   // the session's
-  std::string path;         // the execution's: steps and iterations, without the attempt
+  std::uint64_t seed = 0;  // the session's
+  std::string path;        // the execution's: steps and iterations, without the attempt
   int attempt = 1;
-  std::string step;         // the step's name or kind, as a rehearsal script calls it
+  std::string step;            // the step's name or kind, as a rehearsal script calls it
   std::int64_t iteration = 0;  // how many times the step has run in this session, from 1
-  std::string speaker;      // names, for people
+  std::string speaker;         // names, for people
   std::string addressee;
   std::string topic;
   std::string task;
-  std::string language;     // "en" or "zh"
+  std::string language;                     // "en" or "zh"
   std::vector<std::string> shown_speakers;  // who spoke the messages shown, oldest first
   std::string last_shown;                   // the last message shown
   std::vector<std::string> documents;       // titles with version of the documents shown
@@ -60,9 +62,9 @@ struct Hints {
 struct Request {
   std::string model;
   std::string system;
-  std::vector<Turn> turns;                      // the first and the last are of kind user
-  std::optional<base::json::object> schema;     // the JSON Schema of a structured output
-  bool server_schema = false;                   // send it as the server's own JSON-schema mode
+  std::vector<Turn> turns;                   // the first and the last are of kind user
+  std::optional<base::json::object> schema;  // the JSON Schema of a structured output
+  bool server_schema = false;                // send it as the server's own JSON-schema mode
   Parameters parameters;
   Hints hints;
 };
@@ -85,6 +87,23 @@ enum class Outcome {
   interrupted,       // this process died during the call (set by the engine on resume)
   cancelled,         // somebody stopped it
 };
+inline constexpr std::array kOutcomes{
+    Outcome::ok,
+    Outcome::connection,
+    Outcome::timeout,
+    Outcome::rate_limited,
+    Outcome::quota,
+    Outcome::server,
+    Outcome::auth,
+    Outcome::refused,
+    Outcome::context_overflow,
+    Outcome::content_filter,
+    Outcome::incomplete,
+    Outcome::malformed,
+    Outcome::wrong_output,
+    Outcome::interrupted,
+    Outcome::cancelled,
+};
 [[nodiscard]] std::string_view outcome_name(Outcome outcome);
 [[nodiscard]] std::optional<Outcome> outcome_from_name(std::string_view name);
 
@@ -98,14 +117,14 @@ struct Usage {
 
 struct Answer {
   Outcome outcome = Outcome::ok;
-  std::string text;            // what was said; with any other outcome, what had come by then
-  std::string finish_reason;   // as the wire says: stop, length ...
-  std::string error;           // for people, without secrets; empty when ok
-  int http_status = 0;         // 0: none was seen
-  std::string request_id;      // the provider's own, if it gave one
-  std::string model;           // as the server names it, if it does
+  std::string text;           // what was said; with any other outcome, what had come by then
+  std::string finish_reason;  // as the wire says: stop, length ...
+  std::string error;          // for people, without secrets; empty when ok
+  int http_status = 0;        // 0: none was seen
+  std::string request_id;     // the provider's own, if it gave one
+  std::string model;          // as the server names it, if it does
   Usage usage;
-  std::optional<std::chrono::milliseconds> retry_after;     // what the server asked for
+  std::optional<std::chrono::milliseconds> retry_after;  // what the server asked for
   std::chrono::milliseconds first_token{0};  // from start to the first text; 0 if none came
   std::chrono::milliseconds duration{0};
 };
@@ -132,6 +151,9 @@ class Call {
   virtual ~Call() = default;
   virtual void cancel() = 0;
 };
+
+// A call that has reported before `start` returned.
+[[nodiscard]] std::unique_ptr<Call> finished_call();
 
 class Provider {
  public:
