@@ -1,0 +1,1 @@
+ALTER TABLE flow_templates DROP COLUMN topic;

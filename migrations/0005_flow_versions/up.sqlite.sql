@@ -1,0 +1,25 @@
+-- A flow keeps its versions as they were written; a step belongs to one of them and holds its whole
+-- instruction in `spec`. A template's name now names a flow on the command line: it is unique.
+-- fingerprint sqlite: ?
+-- compatible: no
+
+CREATE TABLE flow_versions (
+    id INTEGER PRIMARY KEY,
+    flow_template_id INTEGER NOT NULL REFERENCES flow_templates (id),
+    number INTEGER NOT NULL,
+    source_format VARCHAR(10) NOT NULL,
+    source TEXT NOT NULL,
+    source_sha256 VARCHAR(64) NOT NULL,
+    created_at DATETIME NOT NULL,
+    CHECK (number > 0)
+);
+CREATE UNIQUE INDEX idx_flow_versions_template_number ON flow_versions (flow_template_id, number);
+
+CREATE UNIQUE INDEX idx_flow_templates_name ON flow_templates (name);
+
+ALTER TABLE flow_steps ADD COLUMN flow_version_id INTEGER REFERENCES flow_versions (id);
+ALTER TABLE flow_steps ADD COLUMN kind VARCHAR(20);
+ALTER TABLE flow_steps ADD COLUMN name TEXT;
+ALTER TABLE flow_steps ADD COLUMN spec TEXT;
+CREATE UNIQUE INDEX idx_flow_steps_version_order ON flow_steps (flow_version_id, "order")
+    WHERE flow_version_id IS NOT NULL;

@@ -1,0 +1,27 @@
+-- A session performs a version of a flow: its seed, its result and why it stopped; its messages
+-- have positions and may be versions of documents; the machine's state stands beside it.
+-- fingerprint postgres: ?
+-- compatible: no
+
+ALTER TABLE sessions ADD COLUMN flow_version_id BIGINT REFERENCES flow_versions (id);
+ALTER TABLE sessions ADD COLUMN seed BIGINT;
+ALTER TABLE sessions ADD COLUMN stop_reason VARCHAR(50);
+ALTER TABLE sessions ADD COLUMN result TEXT;
+CREATE INDEX idx_sessions_flow_version ON sessions (flow_version_id);
+
+ALTER TABLE messages ADD COLUMN position BIGINT;
+ALTER TABLE messages ADD COLUMN document TEXT;
+ALTER TABLE messages ADD COLUMN document_version BIGINT;
+-- Takes over from the index on session_id alone, which would cost a write a message for nothing.
+CREATE UNIQUE INDEX idx_messages_session_position ON messages (session_id, position);
+DROP INDEX idx_messages_session;
+
+-- A role reference is bound once in a session. Likewise instead of an index on session_id alone.
+CREATE UNIQUE INDEX idx_session_roles_session_ref ON session_roles (session_id, role_ref);
+DROP INDEX idx_session_roles_session;
+
+CREATE TABLE machine_states (
+    session_id BIGINT PRIMARY KEY REFERENCES sessions (id),
+    state TEXT NOT NULL,
+    updated_at TIMESTAMPTZ NOT NULL
+);
