@@ -1,0 +1,82 @@
+// Events tell whoever watches what happens in sessions: the terminal, browsers, other programs.
+// docs/events.md has the closed table. Durable events are published only after the commit that made
+// them true; tokens are best effort and come while a model speaks.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "model/rows.h"
+
+namespace tertulia::engine {
+
+struct Event {
+  enum class Type {
+    session_started,
+    step_started,
+    token,
+    message,
+    step_completed,
+    attempt_failed,
+    session_paused,
+    session_finished,
+  };
+  std::uint64_t id = 0;  // grows with every durable event of this process; 0 for tokens
+  Type type = Type::token;
+  model::Id session_id = 0;
+  base::Timestamp time;
+  base::json::object data;  // the members that the type has beyond these
+
+  [[nodiscard]] base::json::object to_json() const;
+};
+[[nodiscard]] std::string_view event_name(Event::Type type);
+
+// One watcher's queue. It is bounded: a watcher that does not keep up loses tokens first, and is
+// cut off (next gives nothing more) before durable events would be lost silently.
+class Subscription final {
+ public:
+  // Waits for the next event; nothing once the subscription is closed and empty.
+  [[nodiscard]] std::optional<Event> next();
+  // As next, but gives up at the deadline; `closed` tells the two apart.
+  [[nodiscard]] std::optional<Event> next_until(base::SteadyTime deadline, bool& closed);
+  void close();
+  [[nodiscard]] bool was_cut_off() const;
+
+ private:
+  friend class EventBus;
+  void push(const Event& event);
+
+  static constexpr std::size_t kMaxTokens = 10'000;
+  static constexpr std::size_t kMaxEvents = 100'000;
+  mutable std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<Event> events_;
+  bool closed_ = false;
+  bool cut_off_ = false;
+};
+
+// Safe from any thread.
+class EventBus final {
+ public:
+  [[nodiscard]] std::shared_ptr<Subscription> subscribe();
+  // Is there anybody to tell? Spares making events that nobody reads.
+  [[nodiscard]] bool has_watchers() const { return watchers_.load(std::memory_order_relaxed) > 0; }
+  void publish(Event event);
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::weak_ptr<Subscription>> subscriptions_;
+  std::atomic<int> watchers_ = 0;
+  std::uint64_t last_id_ = 0;
+};
+
+}  // namespace tertulia::engine

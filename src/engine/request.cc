@@ -1,0 +1,91 @@
+#include "engine/request.h"
+
+#include "base/sha256.h"
+
+namespace tertulia::engine {
+namespace {
+
+namespace json = base::json;
+
+llm::Parameters parameters_of(const json::object& model, const json::object& over) {
+  llm::Parameters parameters;
+  if (const json::value* set = model.if_contains("parameters"))
+    if (auto read = llm::Parameters::from_json(*set)) parameters = *std::move(read);
+  if (auto read = llm::Parameters::from_json(json::value(over)))
+    parameters = parameters.with(*read);
+  return parameters;
+}
+
+bool flag(const json::object& model, const char* name) {
+  const json::value* value = model.if_contains(name);
+  return value != nullptr && value->is_bool() && value->get_bool();
+}
+
+std::string name_of(const flow::Cast& cast, const std::string& ref) {
+  const flow::CastRole* role = cast.find(ref);
+  return role != nullptr ? role->name : ref;
+}
+
+}  // namespace
+
+ModelInForce model_in_force(const SessionData& session, const flow::Speak& speak,
+                            const flow::CastRole& role) {
+  if (!speak.model.empty()) {
+    const auto found = session.snapshot.models.find(speak.model);
+    if (found != session.snapshot.models.end()) return {speak.model, &found->second};
+  }
+  return {role.profile, &role.model};
+}
+
+base::Result<PreparedRequest> prepare_request(const SessionData& session, const flow::State& state,
+                                              const flow::History& history,
+                                              const flow::Record& record,
+                                              const llm::Provider& provider) {
+  const flow::Program& program = session.program();
+  const flow::Instruction& instruction =
+      program.steps[static_cast<size_t>(state.open->instruction)];
+  const auto& speak = std::get<flow::Speak>(instruction.step);
+  const flow::CastRole* role = session.cast.find(speak.role);
+  if (role == nullptr)
+    return base::Error{.code = base::Code::internal,
+                       .message = "the cast lacks the role '" + speak.role + "'"};
+  const ModelInForce force = model_in_force(session, speak, *role);
+  auto prompt = flow::make_prompt(
+      program, state, session.cast, session.topic, history, record,
+      [&](std::string_view text) { return provider.estimate_tokens(text); });
+  if (!prompt) return prompt.error();
+
+  PreparedRequest prepared;
+  llm::Request& request = prepared.request;
+  if (const json::value* model = force.model->if_contains("model"); model && model->is_string())
+    request.model = model->get_string();
+  request.system = std::move(prompt->system);
+  for (auto& turn : prompt->turns)
+    request.turns.push_back({turn.own ? llm::Turn::Kind::assistant : llm::Turn::Kind::user,
+                             std::move(turn.text)});
+  request.schema = std::move(prompt->schema);
+  request.server_schema = flag(*force.model, "json_schema");
+  request.parameters = parameters_of(*force.model, speak.parameters);
+  llm::Hints& hints = request.hints;
+  hints.seed = session.seed;
+  hints.path = flow::execution_path(program, state);
+  hints.attempt = static_cast<int>(state.open->attempt);
+  hints.step = instruction.name.empty() ? speak.role : instruction.name;
+  hints.iteration = state.open->visit;
+  hints.speaker = role->name;
+  if (!speak.to.empty()) hints.addressee = name_of(session.cast, speak.to);
+  hints.topic = session.topic;
+  hints.task = std::move(prompt->task);
+  hints.language = program.language;
+  hints.shown_speakers = std::move(prompt->shown_speakers);
+  hints.last_shown = std::move(prompt->last_shown);
+  hints.documents = std::move(prompt->documents);
+
+  prepared.body = provider.wire_body(request);
+  prepared.sha256 = base::sha256_hex(prepared.body);
+  prepared.context_snapshot = prompt->shown.to_json(speak.context);
+  prepared.context_snapshot["request_sha256"] = prepared.sha256;
+  return prepared;
+}
+
+}  // namespace tertulia::engine

@@ -1,0 +1,143 @@
+#include "engine/session_data.h"
+
+#include <fmt/format.h>
+
+#include "store/flows.h"
+#include "store/sessions.h"
+
+namespace tertulia::engine {
+namespace {
+
+namespace json = base::json;
+
+base::Error damaged(std::string what) {
+  return {.code = base::Code::storage,
+          .message = "the session's flow_snapshot is damaged: " + std::move(what),
+          .remedy = "tertulia db verify"};
+}
+
+}  // namespace
+
+base::Result<std::shared_ptr<const PerformableFlow>> FlowCache::load(db::Connection& connection,
+                                                                     Id version,
+                                                                     const json::object& header) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (auto known = flows_[version].lock()) return known;
+  }
+  auto rows = store::load_flow_steps(connection, version);
+  if (!rows) return rows.error();
+  auto program = flow::Program::from_rows(header, *rows);
+  if (!program) return program.error();
+  auto flow = std::make_shared<PerformableFlow>();
+  flow->version_id = version;
+  flow->program = *std::move(program);
+  for (size_t i = 0; i < rows->size(); ++i) {
+    flow->step_ids.push_back((*rows)[i].id);
+    flow->step_snapshots.push_back(base::to_text(flow->program.spec_json(static_cast<int>(i))));
+  }
+  const std::lock_guard lock(mutex_);
+  flows_[version] = flow;
+  return std::shared_ptr<const PerformableFlow>(std::move(flow));
+}
+
+std::string FlowSnapshot::to_text() const {
+  json::object out;
+  out["flow"] = flow;
+  out["version"] = version;
+  out["source_sha256"] = source_sha256;
+  out["header"] = header;
+  json::object values;
+  for (const auto& [name, value] : variables) values[name] = value;
+  out["variables"] = std::move(values);
+  out["limits"] = limits.to_json();
+  if (!models.empty()) {
+    json::object profiles;
+    for (const auto& [name, profile] : models) profiles[name] = profile;
+    out["models"] = std::move(profiles);
+  }
+  return base::to_text(out);
+}
+
+base::Result<FlowSnapshot> FlowSnapshot::from_text(std::string_view text) {
+  auto parsed = base::parse_json(text);
+  if (!parsed) return damaged(parsed.error().message);
+  const json::object* in = parsed->if_object();
+  if (in == nullptr) return damaged("it is no object");
+  const auto member = [&](const char* name) -> const json::value* {
+    return in->if_contains(name);
+  };
+  FlowSnapshot snapshot;
+  const json::value *flow = member("flow"), *version = member("version"),
+                    *sha256 = member("source_sha256"), *header = member("header"),
+                    *variables = member("variables"), *limits = member("limits"),
+                    *models = member("models");
+  if (!flow || !flow->is_string()) return damaged("no flow");
+  if (!version || !version->is_int64()) return damaged("no version");
+  if (!sha256 || !sha256->is_string()) return damaged("no source_sha256");
+  if (!header || !header->is_object()) return damaged("no header");
+  if (!variables || !variables->is_object()) return damaged("no variables");
+  if (!limits) return damaged("no limits");
+  snapshot.flow = flow->get_string();
+  snapshot.version = version->get_int64();
+  snapshot.source_sha256 = sha256->get_string();
+  snapshot.header = header->get_object();
+  for (const auto& each : variables->get_object())
+    snapshot.variables.emplace(each.key(), each.value());
+  auto read = flow::Limits::from_json(*limits);
+  if (!read) return damaged(read.error().message);
+  snapshot.limits = *read;
+  if (models != nullptr && models->is_object())
+    for (const auto& each : models->get_object())
+      if (each.value().is_object()) snapshot.models.emplace(each.key(), each.value().get_object());
+  return snapshot;
+}
+
+base::Result<SessionData> load_session_data(db::Connection& connection, FlowCache& flows,
+                                            Id session) {
+  auto row = store::load_session(connection, session);
+  if (!row) return row.error();
+  if (!row->flow_version_id || !row->flow_snapshot || !row->roles_snapshot)
+    return base::Error{
+        .code = base::Code::invalid,
+        .message = fmt::format("session {} was not made by this program and cannot be performed",
+                               session)};
+  auto snapshot = FlowSnapshot::from_text(*row->flow_snapshot);
+  if (!snapshot) return snapshot.error();
+  auto cast = flow::Cast::from_text(*row->roles_snapshot);
+  if (!cast) return cast.error();
+  auto flow = flows.load(connection, *row->flow_version_id, snapshot->header);
+  if (!flow) return flow.error();
+  auto roles = store::load_session_roles(connection, session);
+  if (!roles) return roles.error();
+  SessionData data;
+  data.id = session;
+  data.topic = row->topic.value_or("");
+  data.seed = static_cast<std::uint64_t>(row->seed.value_or(0));
+  data.flow_name = snapshot->flow;
+  data.flow_version = snapshot->version;
+  data.flow = *std::move(flow);
+  data.snapshot = *std::move(snapshot);
+  data.cast = *std::move(cast);
+  for (const auto& role : *roles) {
+    data.role_ids.emplace(role.role_ref, role.id);
+    data.role_refs.emplace(role.id, role.role_ref);
+  }
+  return data;
+}
+
+flow::Said to_said(const model::Message& message, const SessionData& session) {
+  flow::Said said;
+  said.position = message.position.value_or(0);
+  if (message.speaker_session_role_id) {
+    const auto role = session.role_refs.find(*message.speaker_session_role_id);
+    if (role != session.role_refs.end()) said.role = role->second;
+  }
+  said.text = message.content;
+  said.round = message.round_index;
+  said.document = message.document.value_or("");
+  said.document_version = message.document_version.value_or(0);
+  return said;
+}
+
+}  // namespace tertulia::engine

@@ -1,0 +1,76 @@
+// SessionData is all of a session that does not change while it is performed: its flow version as a
+// Program, its cast, its topic, and the ids by which rows refer to them. Read once when a session is
+// opened; programs are shared between the sessions of a version.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "db/connection.h"
+#include "flow/cast.h"
+#include "flow/machine.h"
+#include "flow/program.h"
+#include "model/rows.h"
+
+namespace tertulia::engine {
+
+using model::Id;
+
+// A flow version in the form in which sessions of it are performed.
+struct PerformableFlow {
+  Id version_id = 0;
+  flow::Program program;
+  std::vector<Id> step_ids;                 // flow_steps.id by instruction
+  std::vector<std::string> step_snapshots;  // JSON by instruction, ready for log rows
+};
+
+// The flow versions in use, loaded once each. Safe from any thread.
+class FlowCache final {
+ public:
+  [[nodiscard]] base::Result<std::shared_ptr<const PerformableFlow>> load(
+      db::Connection& connection, Id version, const base::json::object& header);
+
+ private:
+  std::mutex mutex_;
+  std::map<Id, std::weak_ptr<const PerformableFlow>> flows_;
+};
+
+// A session's flow_snapshot: what was in force when it was made.
+struct FlowSnapshot {
+  std::string flow;  // name
+  std::int64_t version = 0;
+  std::string source_sha256;
+  base::json::object header;                        // flow::Program::header_json
+  std::map<std::string, base::json::value, std::less<>> variables;  // as the session starts
+  flow::Limits limits;
+  std::map<std::string, base::json::object, std::less<>> models;  // of steps that name a profile
+
+  [[nodiscard]] std::string to_text() const;
+  [[nodiscard]] static base::Result<FlowSnapshot> from_text(std::string_view text);
+};
+
+struct SessionData {
+  Id id = 0;
+  std::string topic;
+  std::uint64_t seed = 0;
+  std::string flow_name;
+  std::int64_t flow_version = 0;
+  std::shared_ptr<const PerformableFlow> flow;
+  FlowSnapshot snapshot;
+  flow::Cast cast;
+  std::map<std::string, Id, std::less<>> role_ids;  // role reference -> session_roles.id
+  std::map<Id, std::string> role_refs;              // and back
+
+  [[nodiscard]] const flow::Program& program() const { return flow->program; }
+};
+[[nodiscard]] base::Result<SessionData> load_session_data(db::Connection& connection,
+                                                          FlowCache& flows, Id session);
+
+// The messages of a session as contexts see them.
+[[nodiscard]] flow::Said to_said(const model::Message& message, const SessionData& session);
+
+}  // namespace tertulia::engine

@@ -1,0 +1,68 @@
+#include "engine/session_record.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+namespace tertulia::engine {
+
+void SessionRecord::add(flow::Said said) {
+  recent_bytes_ += said.text.size();
+  recent_.push_back(std::move(said));
+  while (recent_.size() > 1 &&
+         (recent_.size() > kMaxRecent || recent_bytes_ > kMaxRecentBytes)) {
+    recent_bytes_ -= recent_.front().text.size();
+    recent_.pop_front();
+  }
+}
+
+void SessionRecord::put_out(std::int64_t order, base::json::value output) {
+  outputs_.insert_or_assign(order, std::move(output));
+}
+
+void SessionRecord::keep_outputs(
+    const std::map<std::string, std::int64_t, std::less<>>& outputs) {
+  if (outputs_.size() <= outputs.size()) return;
+  std::set<std::int64_t> used;
+  for (const auto& [name, order] : outputs) used.insert(order);
+  std::erase_if(outputs_, [&](const auto& each) { return !used.contains(each.first); });
+}
+
+std::optional<base::Error> SessionRecord::take_error() { return std::exchange(error_, {}); }
+
+std::optional<std::string_view> SessionRecord::message(std::int64_t position) const {
+  auto said = at(position);
+  if (said) return (*said)->text;
+  if (said.error().code != base::Code::not_found) error_ = said.error();
+  return {};
+}
+
+const base::json::value* SessionRecord::output(std::int64_t order) const {
+  const auto found = outputs_.find(order);
+  return found == outputs_.end() ? nullptr : &found->second;
+}
+
+base::Result<const flow::Said*> SessionRecord::at(std::int64_t position) const {
+  if (!recent_.empty() && position >= recent_.front().position) {
+    const auto index = static_cast<size_t>(position - recent_.front().position);
+    if (index < recent_.size()) return &recent_[index];
+  }
+  const auto in_page = [&]() -> const flow::Said* {
+    if (page_.empty() || position < page_.front().position) return nullptr;
+    const auto index = static_cast<size_t>(position - page_.front().position);
+    return index < page_.size() ? &page_[index] : nullptr;
+  };
+  if (const auto* said = in_page()) return said;
+  if (position >= 1) {
+    // Contexts walk back from the newest: the page ends at the position asked for.
+    auto fetched = fetch_(std::max<std::int64_t>(1, position - kPage + 1), position);
+    if (!fetched) return fetched.error();
+    page_ = *std::move(fetched);
+    if (const auto* said = in_page()) return said;
+  }
+  return base::Error{.code = base::Code::not_found,
+                     .message = fmt::format("there is no message {}", position)};
+}
+
+}  // namespace tertulia::engine

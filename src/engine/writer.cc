@@ -1,0 +1,137 @@
+#include "engine/writer.h"
+
+#include "base/log.h"
+#include "store/sessions.h"
+
+namespace tertulia::engine {
+namespace {
+
+constexpr std::size_t kMaxGroup = 256;
+
+}  // namespace
+
+Writer::Writer(std::unique_ptr<db::Connection> connection, Opener reopen)
+    : connection_(std::move(connection)),
+      reopen_(std::move(reopen)),
+      thread_([this] { work(); }) {}
+
+Writer::~Writer() {
+  {
+    const std::lock_guard lock(mutex_);
+    ending_ = true;
+  }
+  wake_.notify_one();
+  thread_.join();
+}
+
+void Writer::submit(store::Commit commit, Done done) {
+  {
+    const std::lock_guard lock(mutex_);
+    waiting_.emplace_back(Member{std::move(commit), std::move(done)});
+  }
+  wake_.notify_one();
+}
+
+void Writer::run(const Job& job) {
+  bool finished = false;
+  std::unique_lock lock(mutex_);
+  waiting_.emplace_back(Errand{&job, &finished});
+  wake_.notify_one();
+  errand_done_.wait(lock, [&] { return finished; });
+}
+
+Writer::Counts Writer::counts() const {
+  const std::lock_guard lock(mutex_);
+  return counts_;
+}
+
+void Writer::work() {
+  std::vector<Waiting> taken;
+  std::vector<Member> group;
+  for (;;) {
+    {
+      std::unique_lock lock(mutex_);
+      wake_.wait(lock, [&] { return ending_ || !waiting_.empty(); });
+      if (waiting_.empty()) return;
+      taken.swap(waiting_);
+    }
+    for (Waiting& each : taken) {
+      if (auto* member = std::get_if<Member>(&each)) {
+        group.push_back(std::move(*member));
+        if (group.size() < kMaxGroup) continue;
+      }
+      perform_group(group);
+      group.clear();
+      if (const auto* errand = std::get_if<Errand>(&each)) {
+        (*errand->job)(*connection_);
+        const std::lock_guard lock(mutex_);
+        *errand->finished = true;
+        errand_done_.notify_all();
+      }
+    }
+    perform_group(group);
+    group.clear();
+    taken.clear();
+  }
+}
+
+void Writer::perform_group(std::span<Member> members) {
+  if (members.empty()) return;
+  const auto whole = perform_whole(members);
+  {
+    const std::lock_guard lock(mutex_);
+    counts_.commits += members.size();
+    ++counts_.transactions;
+    if (!whole) counts_.retried_alone += members.size();
+  }
+  if (whole) {
+    for (Member& member : members) member.done({});
+    return;
+  }
+  spdlog::debug("a group of {} commits failed: {}", members.size(), whole.error().message);
+  restore_connection();
+  for (Member& member : members) member.done(perform_alone(member.commit));
+}
+
+base::Result<void> Writer::perform_whole(std::span<Member> members) {
+  auto transaction = db::Transaction::begin(*connection_);
+  if (!transaction) return transaction.error();
+  for (const Member& member : members)
+    if (auto applied = store::apply(*connection_, member.commit); !applied) return applied;
+  return transaction->commit();
+}
+
+base::Result<void> Writer::perform_alone(const store::Commit& commit) {
+  auto transaction = db::Transaction::begin(*connection_);
+  if (!transaction) return transaction.error();
+  auto already = is_applied(commit);
+  if (!already) return already.error();
+  if (*already) return {};
+  if (auto applied = store::apply(*connection_, commit); !applied) return applied;
+  auto committed = transaction->commit();
+  if (committed) return {};
+  // Reported as failed: find out.
+  already = is_applied(commit);
+  if (already && *already) return {};
+  return committed;
+}
+
+base::Result<bool> Writer::is_applied(const store::Commit& commit) {
+  auto stored = store::load_machine_state(*connection_, commit.session_id);
+  if (!stored) return stored.error();
+  return stored->state == commit.state;
+}
+
+void Writer::restore_connection() {
+  auto alive = connection_->each_text("SELECT 1", {},
+                                      [](const db::Row&) -> base::Result<void> { return {}; });
+  if (alive) return;
+  auto opened = reopen_();
+  if (opened) {
+    connection_ = *std::move(opened);
+  } else {
+    spdlog::warn("the database connection is lost: {}", opened.error().message);
+  }
+}
+
+}  // namespace tertulia::engine

@@ -1,0 +1,82 @@
+// Writer is the one thread, with the one connection, that writes the database of this process.
+// Commits that wait are put into one transaction (group commit): one session alone pays one fsync a
+// step, a thousand share it. Where the group fails, each member is tried again alone, so that one
+// cannot take others down.
+//
+// A commit that the database reports as failed may have taken place all the same (the answer was
+// lost, not the commit). Before a commit is tried again it is looked up: the state it would store is
+// compared with the one stored. So no commit is applied twice.
+#pragma once
+
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <variant>
+#include <vector>
+
+#include "base/result.h"
+#include "db/connection.h"
+#include "store/commit.h"
+
+namespace tertulia::engine {
+
+class Writer final {
+ public:
+  using Done = std::function<void(base::Result<void>)>;
+  using Job = std::function<void(db::Connection&)>;
+  using Opener = std::function<base::Result<std::unique_ptr<db::Connection>>()>;
+
+  // Takes the write connection; `reopen` makes another where it is lost (PostgreSQL).
+  Writer(std::unique_ptr<db::Connection> connection, Opener reopen);
+  // Performs what waits, closes the connection and joins.
+  ~Writer();
+  Writer(const Writer&) = delete;
+  Writer& operator=(const Writer&) = delete;
+
+  // `done` is called on the writer's thread once the commit is durable, or has failed and left
+  // nothing. Safe from any thread.
+  void submit(store::Commit commit, Done done);
+  // Runs a job with the connection, outside any transaction; returns when it is done. Not from the
+  // writer's own thread.
+  void run(const Job& job);
+
+  // What was done so far.
+  struct Counts {
+    std::uint64_t commits = 0;       // members
+    std::uint64_t transactions = 0;  // groups: each is one fsync
+    std::uint64_t retried_alone = 0;
+  };
+  [[nodiscard]] Counts counts() const;
+
+ private:
+  struct Member {
+    store::Commit commit;
+    Done done;
+  };
+  struct Errand {
+    const Job* job;
+    bool* finished;
+  };
+  using Waiting = std::variant<Member, Errand>;
+
+  void work();
+  void perform_group(std::span<Member> members);
+  [[nodiscard]] base::Result<void> perform_whole(std::span<Member> members);
+  [[nodiscard]] base::Result<void> perform_alone(const store::Commit& commit);
+  [[nodiscard]] base::Result<bool> is_applied(const store::Commit& commit);
+  void restore_connection();
+
+  std::unique_ptr<db::Connection> connection_;
+  Opener reopen_;
+  mutable std::mutex mutex_;
+  std::condition_variable wake_;
+  std::condition_variable errand_done_;
+  std::vector<Waiting> waiting_;
+  Counts counts_;
+  bool ending_ = false;
+  std::thread thread_;
+};
+
+}  // namespace tertulia::engine
