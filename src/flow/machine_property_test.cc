@@ -28,8 +28,10 @@ class Grower final {
 
   Question question() {
     switch (below(6)) {
-      case 0: return {.kind = Question::Kind::never, .text = {}, .number = 0};
-      case 1: return {.kind = Question::Kind::always, .text = {}, .number = 0};
+      case 0:
+        return {.kind = Question::Kind::never, .text = {}, .number = 0};
+      case 1:
+        return {.kind = Question::Kind::always, .text = {}, .number = 0};
       case 2:
         return {.kind = Question::Kind::rounds_at_least,
                 .text = {},
@@ -38,7 +40,8 @@ class Grower final {
         return {.kind = Question::Kind::variable_is,
                 .text = "v",
                 .number = static_cast<std::int64_t>(below(2))};
-      default: return said("yes");
+      default:
+        return said("yes");
     }
   }
 
@@ -65,16 +68,22 @@ class Grower final {
   Node node(int depth, const std::vector<std::string>& targets) {
     const auto max = static_cast<std::int64_t>(below(3)) + 1;
     switch (depth < 3 ? below(10) : 9) {
-      case 0: return loop(max, sequence(depth + 1, targets));
-      case 1: return loop_until(max, question(), sequence(depth + 1, targets));
-      case 2: return loop_while(max, question(), sequence(depth + 1, targets));
+      case 0:
+        return loop(max, sequence(depth + 1, targets));
+      case 1:
+        return loop_until(max, question(), sequence(depth + 1, targets));
+      case 2:
+        return loop_while(max, question(), sequence(depth + 1, targets));
       case 3: {
         auto then = sequence(depth + 1, targets);
         return if_(question(), std::move(then), sequence(depth + 1, targets));
       }
-      case 4: return set("v", static_cast<std::int64_t>(below(2)));
-      case 5: return below(4) == 0 ? end() : speak("a");
-      default: return speak(std::string(1, static_cast<char>('a' + below(3))));
+      case 4:
+        return set("v", static_cast<std::int64_t>(below(2)));
+      case 5:
+        return below(4) == 0 ? end() : speak("a");
+      default:
+        return speak(std::string(1, static_cast<char>('a' + below(3))));
     }
   }
 
@@ -229,10 +238,14 @@ class Oracle final {
 
   bool true_(const Question& question) const {
     switch (question.kind) {
-      case Question::Kind::never: return false;
-      case Question::Kind::always: return true;
-      case Question::Kind::said: return last_.find(question.text) != std::string::npos;
-      case Question::Kind::rounds_at_least: return round_ >= question.number;
+      case Question::Kind::never:
+        return false;
+      case Question::Kind::always:
+        return true;
+      case Question::Kind::said:
+        return last_.find(question.text) != std::string::npos;
+      case Question::Kind::rounds_at_least:
+        return round_ >= question.number;
       case Question::Kind::variable_is: {
         const auto found = variables_.find(question.text);
         return found != variables_.end() && found->second == question.number;
@@ -320,17 +333,23 @@ Event random_event(base::Random& random, const TestSession& session, std::uint64
     return resume;
   }
   switch (random.below(14)) {
-    case 0: return AttemptFailed{.message = "broken", .again = true};
+    case 0:
+      return AttemptFailed{.message = "broken", .again = true};
     case 1:
       return AttemptFailed{.message = "no key",
                            .again = false,
                            .reason = model::StopReason::model_unavailable,
                            .duration_ms = 7};
-    case 2: return StepTimedOut{.duration_ms = 300'000};
-    case 3: return Interrupted{};
-    case 4: return random.below(3) == 0 ? Event(Skip{}) : Event(Interrupted{});
-    case 5: return Pause{.reason = model::StopReason::asked, .text = "coffee"};
-    case 6: return random.below(8) == 0 ? Event(Cancel{}) : Event(Interrupted{});
+    case 2:
+      return StepTimedOut{.duration_ms = 300'000};
+    case 3:
+      return Interrupted{};
+    case 4:
+      return random.below(3) == 0 ? Event(Skip{}) : Event(Interrupted{});
+    case 5:
+      return Pause{.reason = model::StopReason::asked, .text = "coffee"};
+    case 6:
+      return random.below(8) == 0 ? Event(Cancel{}) : Event(Interrupted{});
     default: {
       Answered answered;
       answered.text = answer_at(seed, state.last_position + 1);

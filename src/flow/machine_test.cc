@@ -60,8 +60,7 @@ TEST(Machine, TakesExactlyTheEventsOfItsStatus) {
   ASSERT_EQ(events.size(), std::variant_size_v<Event>);
   const std::map<std::string, std::vector<std::string>> takes = {
       {"not_started", {"start", "cancel"}},
-      {"running",
-       {"answered", "failed", "timeout", "interrupted", "skip", "pause", "cancel"}},
+      {"running", {"answered", "failed", "timeout", "interrupted", "skip", "pause", "cancel"}},
       {"paused", {"skip", "resume", "cancel"}},
       {"limit", {"resume", "cancel"}},
       {"failed step", {"skip", "retry", "resume", "cancel"}},
@@ -89,14 +88,14 @@ TEST(Machine, TakesExactlyTheEventsOfItsStatus) {
 TEST(Machine, WaitingTakesOnlyCancelAndFailedNothing) {
   const TestSession at_rest(program_of({speak("a")}));
   for (const auto status : {model::SessionStatus::waiting, model::SessionStatus::failed}) {
-    for (const Event& event : {Event(Start{}), Event(Answered{}), Event(failed()),
-                               Event(StepTimedOut{}), Event(Interrupted{}), Event(Skip{}),
-                               Event(RetryStep{}), Event(Pause{}), Event(Resume{}),
-                               Event(Cancel{})}) {
+    for (const Event& event :
+         {Event(Start{}), Event(Answered{}), Event(failed()), Event(StepTimedOut{}),
+          Event(Interrupted{}), Event(Skip{}), Event(RetryStep{}), Event(Pause{}), Event(Resume{}),
+          Event(Cancel{})}) {
       State state;
       state.status = status;
-      const bool fits = status == model::SessionStatus::waiting &&
-                        std::holds_alternative<Cancel>(event);
+      const bool fits =
+          status == model::SessionStatus::waiting && std::holds_alternative<Cancel>(event);
       EXPECT_EQ(advance(at_rest.program(), state, event, at_rest).ok(), fits) << event.index();
     }
   }
@@ -128,8 +127,8 @@ TEST(Machine, AnAnsweredStepClosesSpeaksAndOpensTheNext) {
   EXPECT_EQ(session.state().outputs.at("verdict"), 2);
   EXPECT_EQ(*session.rows()[1].result_data,
             R"({"position":2,"output":{"score":3},"spoke_for":"a"})");
-  EXPECT_THAT(session.log(), ElementsAre("1 1 - 1.0 completed success - -",
-                                         "2 2 - 1.0 completed success - -"));
+  EXPECT_THAT(session.log(),
+              ElementsAre("1 1 - 1.0 completed success - -", "2 2 - 1.0 completed success - -"));
 }
 
 TEST(Machine, TriesAgainUntilItsAttemptsAreUsedUp) {
@@ -178,8 +177,8 @@ TEST(Machine, AFailedRowIsTriedAgain) {
       EXPECT_EQ(session.rows()[0].attempt_count, 2);
       EXPECT_THAT(session.disagreements(), IsEmpty());
       session.answer("at last", 5);
-      EXPECT_THAT(session.log(), ElementsAre("1 1 - 1.0 completed success - -",
-                                             "2 2 - 1.0 running - - -"));
+      EXPECT_THAT(session.log(),
+                  ElementsAre("1 1 - 1.0 completed success - -", "2 2 - 1.0 running - - -"));
       EXPECT_EQ(session.rows()[0].attempt_count, 2);
       EXPECT_EQ(session.state().elapsed_ms, 5);
     }
@@ -278,9 +277,9 @@ TEST(ExecutionPath, DiffersForEveryExecutionAndNotForAttempts) {
     paths.push_back(path);
     session.answer("x");
   }
-  EXPECT_THAT(paths, ElementsAre("1.loop.1.loop.1#1.1/1", "1.loop.1.loop.1#1.2/2", "1.loop.2#1/1",
-                                 "1.loop.1.loop.1#2.1/3", "1.loop.1.loop.1#2.2/4", "1.loop.2#2/2",
-                                 "2/1"));
+  EXPECT_THAT(paths,
+              ElementsAre("1.loop.1.loop.1#1.1/1", "1.loop.1.loop.1#1.2/2", "1.loop.2#1/1",
+                          "1.loop.1.loop.1#2.1/3", "1.loop.1.loop.1#2.2/4", "1.loop.2#2/2", "2/1"));
   EXPECT_EQ(execution_path(session.program(), session.state()), "");
 }
 

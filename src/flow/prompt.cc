@@ -186,7 +186,8 @@ class PromptMaker final {
     const auto& bound = speak_.context.max_tokens;
     if (role.context_window <= 0) return bound;
     const std::int64_t room = role.context_window - answer_allowance(speak_, role) -
-                              estimate_(prompt_.system) - estimate_(last) - 2 * kTurnOverhead;
+                              estimate_(prompt_.system) - estimate_(last) -
+                              estimate_(words_.fill("opening")) - 2 * kTurnOverhead;
     return std::max<std::int64_t>(0, bound ? std::min(*bound, room) : room);
   }
 

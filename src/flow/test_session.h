@@ -1,5 +1,5 @@
-// For the tests of this room: a flow as a tree of nodes, its program, and a session of it that keeps
-// its rows and messages in memory, as a store would.
+// For the tests of this room: a flow as a tree of nodes, its program, and a session of it that
+// keeps its rows and messages in memory, as a store would.
 #pragma once
 
 #include <string>
@@ -21,8 +21,8 @@ struct Question {
 struct Node {
   std::string kind;  // speak, loop, if, set, end
   std::string name;
-  std::string role;           // speak
-  std::int64_t number = 0;    // loop: max; set: the value of the variable `name`d by role
+  std::string role;         // speak
+  std::int64_t number = 0;  // loop: max; set: the value of the variable `name`d by role
   std::optional<Question> until;
   std::optional<Question> while_;  // if: its condition
   std::vector<Node> body;          // loop; if: then

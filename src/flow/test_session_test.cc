@@ -14,8 +14,12 @@ constexpr model::Id kFirstRowId = 9000;
 Condition condition_of(const Question& question) {
   Condition condition;
   switch (question.kind) {
-    case Question::Kind::never: condition.kind = Condition::Kind::any; break;
-    case Question::Kind::always: condition.kind = Condition::Kind::all; break;
+    case Question::Kind::never:
+      condition.kind = Condition::Kind::any;
+      break;
+    case Question::Kind::always:
+      condition.kind = Condition::Kind::all;
+      break;
     case Question::Kind::said:
       condition.kind = Condition::Kind::contains;
       condition.text = question.text;
@@ -81,8 +85,7 @@ class Layout final {
     step.loops = loops_;
     if (!node.name.empty()) names_[node.name] = index;
     if (!node.jump_to.empty()) {
-      step.jump = Goto{
-          .target = 0, .max = node.jump_max, .when = condition_of(node.jump_when)};
+      step.jump = Goto{.target = 0, .max = node.jump_max, .when = condition_of(node.jump_when)};
       jumps_.emplace_back(index, node.jump_to);
     }
     if (node.kind == "speak") {
@@ -114,9 +117,8 @@ class Layout final {
       check_step.path = path + ".check";
       check_step.loops = loops_;
       check_step.next = next;
-      check_step.step = LoopCheck{.loop = index,
-                                  .until = condition_of(node.until),
-                                  .while_ = condition_of(node.while_)};
+      check_step.step = LoopCheck{
+          .loop = index, .until = condition_of(node.until), .while_ = condition_of(node.while_)};
       lay(node.body, index + 1, check, path + ".loop.");
       loops_.pop_back();
     }
@@ -201,7 +203,9 @@ Question said(std::string text) {
   return {.kind = Question::Kind::said, .text = std::move(text), .number = 0};
 }
 
-Program program_of(const std::vector<Node>& steps) { return Layout().make(steps); }
+Program program_of(const std::vector<Node>& steps) {
+  return Layout().make(steps);
+}
 
 TestSession::TestSession(Program program) : program_(std::move(program)) {}
 
@@ -209,8 +213,7 @@ base::Result<void> TestSession::apply(const Event& event) {
   auto effects = advance(program_, state_, event, *this);
   if (!effects) return effects.error();
   effects_ = std::move(*effects);
-  for (const Effect& effect : effects_)
-    std::visit([&](const auto& each) { keep(each); }, effect);
+  for (const Effect& effect : effects_) std::visit([&](const auto& each) { keep(each); }, effect);
   return {};
 }
 
@@ -244,8 +247,7 @@ std::string log_line(std::int64_t order, std::string_view path,
                      std::optional<model::ResultType> result, std::optional<bool> condition,
                      std::optional<bool> check) {
   return fmt::format("{} {} {} {}.{} {} {} {} {}", order, path, dash(parent_order), round,
-                     iteration, model::to_text(status), dash(result), dash(condition),
-                     dash(check));
+                     iteration, model::to_text(status), dash(result), dash(condition), dash(check));
 }
 
 std::vector<std::string> TestSession::log() const {

@@ -70,11 +70,11 @@ TEST(Walk, UntilIsAskedAfterAndWhileBefore) {
   while_.start();
   while_.answer("more");
   while_.answer("enough");
-  EXPECT_THAT(while_.log(), ElementsAre("1 1 - 1.0 completed success - -",
-                                        "2 2 - 1.0 completed loop_entry - -",
-                                        "3 2.check 2 1.1 completed loop_continue - true",
-                                        "4 2.loop.1 2 1.1 completed success - -",
-                                        "5 2.check 2 1.2 completed loop_break - false"));
+  EXPECT_THAT(while_.log(),
+              ElementsAre("1 1 - 1.0 completed success - -", "2 2 - 1.0 completed loop_entry - -",
+                          "3 2.check 2 1.1 completed loop_continue - true",
+                          "4 2.loop.1 2 1.1 completed success - -",
+                          "5 2.check 2 1.2 completed loop_break - false"));
 }
 
 TEST(Walk, AWhileThatNeverHoldsLeavesALoopOfNoIterations) {
@@ -117,10 +117,8 @@ TEST(Walk, SetAssignsInOrderFromLiteralsOutputsAndStatistics) {
   TestSession session(program);
   session.start();
   for (const char* output : {R"({"decision":"go","score":3})", R"({"score":4})"})
-    session.must(Answered{.text = output,
-                          .output = base::parse_json(output).value(),
-                          .duration_ms = 0,
-                          .data = {}});
+    session.must(Answered{
+        .text = output, .output = base::parse_json(output).value(), .duration_ms = 0, .data = {}});
   EXPECT_EQ(session.rows()[2].result_data,
             R"({"set":{"decision":"go","absent":null,"mean":3.5E0}})");
   EXPECT_EQ(session.state().variables.at("mean"), json::value(3.5));
@@ -152,15 +150,13 @@ TEST(Walk, AGotoIsTakenSoOftenAndThenNotAnyMore) {
   session.start();
   session.answer_all("x");
   EXPECT_EQ(session.speakers(), "Jonh Mason Jonh Mason Jonh Mason Jonh Mason Tom");
-  EXPECT_THAT(session.log(), ElementsAre("1 1 - 1.0 completed success - -",
-                                         "2 2 - 1.0 completed loop_continue - true",
-                                         "3 1 - 2.0 completed success - -",
-                                         "4 2 - 2.0 completed loop_continue - true",
-                                         "5 1 - 3.0 completed success - -",
-                                         "6 2 - 3.0 completed loop_continue - true",
-                                         "7 1 - 4.0 completed success - -",
-                                         "8 2 - 4.0 completed loop_break - false",
-                                         "9 3 - 4.0 completed success - -"));
+  EXPECT_THAT(
+      session.log(),
+      ElementsAre("1 1 - 1.0 completed success - -", "2 2 - 1.0 completed loop_continue - true",
+                  "3 1 - 2.0 completed success - -", "4 2 - 2.0 completed loop_continue - true",
+                  "5 1 - 3.0 completed success - -", "6 2 - 3.0 completed loop_continue - true",
+                  "7 1 - 4.0 completed success - -", "8 2 - 4.0 completed loop_break - false",
+                  "9 3 - 4.0 completed success - -"));
 }
 
 TEST(Walk, AGotoWhoseConditionDoesNotHoldLeavesNoTrace) {
@@ -183,24 +179,23 @@ TEST(Walk, AGotoWithoutMaxIsNeverTaken) {
 }
 
 TEST(Walk, AGotoOutOfLoopsClosesThem) {
-  TestSession session(program_of({speak("a", "first"),
-                                  loop(3, {loop(3, {jumping(speak("b"), "first", 1)})})}));
+  TestSession session(
+      program_of({speak("a", "first"), loop(3, {loop(3, {jumping(speak("b"), "first", 1)})})}));
   session.start();
   session.answer("x");
   session.answer("x");
   EXPECT_EQ(session.effect_names(), "close say close close open ask");
-  EXPECT_THAT(session.log(), ElementsAre("1 1 - 1.0 completed success - -",
-                                         "2 2 - 1.0 completed loop_entry - -",
-                                         "3 2.loop.1 2 1.1 completed loop_entry - -",
-                                         "4 2.loop.1.loop.1 3 1.1 completed loop_continue - true",
-                                         "5 1 - 2.0 running - - -"));
+  EXPECT_THAT(session.log(),
+              ElementsAre("1 1 - 1.0 completed success - -", "2 2 - 1.0 completed loop_entry - -",
+                          "3 2.loop.1 2 1.1 completed loop_entry - -",
+                          "4 2.loop.1.loop.1 3 1.1 completed loop_continue - true",
+                          "5 1 - 2.0 running - - -"));
   EXPECT_EQ(session.rows()[2].result_data, R"({"iterations":1,"left_by":4})");
 }
 
 // A goto within a loop does not begin a round; a loop that is jumped to begins anew.
 TEST(Walk, OnlyAGotoBackAtTopLevelBeginsARound) {
-  TestSession inside(
-      program_of({loop(1, {speak("a", "first"), jumping(speak("b"), "first", 1)})}));
+  TestSession inside(program_of({loop(1, {speak("a", "first"), jumping(speak("b"), "first", 1)})}));
   inside.start();
   inside.answer_all("x");
   EXPECT_EQ(inside.speakers(), "a b a b");
@@ -223,8 +218,8 @@ TEST(Walk, AGotoIntoALoopThatIsNotUnderWayFailsTheSession) {
 }
 
 TEST(Walk, AFlowThatNeverAsksAModelFailsInsteadOfHanging) {
-  TestSession session(program_of(
-      {speak("a"), loop(1'000'000, {loop(1'000'000, {set("v", 1)})}), speak("b")}));
+  TestSession session(
+      program_of({speak("a"), loop(1'000'000, {loop(1'000'000, {set("v", 1)})}), speak("b")}));
   session.start();
   session.answer("x");
   EXPECT_EQ(session.standing(), "failed engine_failure");
