@@ -69,15 +69,30 @@ class Writer final {
   bool atom(int depth) {
     const char c = pattern_[at_];
     switch (c) {
-      case '(': return group(depth);
-      case '[': return character_class();
-      case '\\': ++at_; return escape();
-      case '.': ++at_; return one_of(kWord);
-      case '^': case '$': case '*': case '+': case '?': case '{': case '}': case ']': return false;
-      default: break;
+      case '(':
+        return group(depth);
+      case '[':
+        return character_class();
+      case '\\':
+        ++at_;
+        return escape();
+      case '.':
+        ++at_;
+        return one_of(kWord);
+      case '^':
+      case '$':
+      case '*':
+      case '+':
+      case '?':
+      case '{':
+      case '}':
+      case ']':
+        return false;
+      default:
+        break;
     }
     const std::size_t begin = at_;
-    base::next_code_point(pattern_, at_);
+    (void)base::next_code_point(pattern_, at_);
     out_ += pattern_.substr(begin, at_ - begin);
     return true;
   }
@@ -97,12 +112,21 @@ class Writer final {
     const char c = peek();
     ++at_;
     switch (c) {
-      case 'd': return one_of("0123456789");
-      case 'w': return one_of(kWord);
-      case 's': out_ += ' '; return true;
-      case 't': out_ += '\t'; return true;
-      case 'n': out_ += '\n'; return true;
-      default: break;
+      case 'd':
+        return one_of("0123456789");
+      case 'w':
+        return one_of(kWord);
+      case 's':
+        out_ += ' ';
+        return true;
+      case 't':
+        out_ += '\t';
+        return true;
+      case 'n':
+        out_ += '\n';
+        return true;
+      default:
+        break;
     }
     const bool punctuation = c > ' ' && c < 0x7F && !is_alphanumeric(c);
     if (punctuation) out_ += c;
@@ -152,11 +176,22 @@ class Writer final {
   bool quantifier(unsigned& low, unsigned& high) {
     constexpr unsigned kOpenEnd = 4;
     switch (peek()) {
-      case '?': low = 0; high = 1; break;
-      case '*': low = 0; high = kOpenEnd; break;
-      case '+': low = 1; high = kOpenEnd; break;
-      case '{': return counted(low, high);
-      default: return true;
+      case '?':
+        low = 0;
+        high = 1;
+        break;
+      case '*':
+        low = 0;
+        high = kOpenEnd;
+        break;
+      case '+':
+        low = 1;
+        high = kOpenEnd;
+        break;
+      case '{':
+        return counted(low, high);
+      default:
+        return true;
     }
     ++at_;
     if (peek() == '?') ++at_;  // lazy or greedy: the same texts

@@ -37,14 +37,14 @@ std::int64_t count_or(const json::object& schema, std::string_view key, std::int
 
 std::size_t characters(std::string_view text) {
   std::size_t count = 0;
-  for (std::size_t at = 0; at < text.size(); ++count) base::next_code_point(text, at);
+  for (std::size_t at = 0; at < text.size(); ++count) (void)base::next_code_point(text, at);
   return count;
 }
 
 std::string_view first_characters(std::string_view text, std::int64_t most) {
   std::size_t at = 0;
   for (std::int64_t count = 0; at < text.size() && count < most; ++count)
-    base::next_code_point(text, at);
+    (void)base::next_code_point(text, at);
   return text.substr(0, at);
 }
 
@@ -124,8 +124,8 @@ class Filler final {
   }
 
   // One branch together with what stands beside anyOf.
-  Filled fill_any(const json::object& schema, const json::value& branches,
-                  const std::string& place, int depth) {
+  Filled fill_any(const json::object& schema, const json::value& branches, const std::string& place,
+                  int depth) {
     if (!branches.is_array() || branches.get_array().empty())
       return fails(place, "anyOf has no branch");
     const json::array& all = branches.get_array();
@@ -185,7 +185,9 @@ class Filler final {
     const auto is_required = [&](std::string_view name) {
       return required != nullptr && required->is_array() &&
              std::any_of(required->get_array().begin(), required->get_array().end(),
-                         [&](const json::value& one) { return one == name; });
+                         [&](const json::value& one) {
+                           return one.is_string() && one.get_string() == name;
+                         });
     };
     for (const auto& property : properties) {
       const std::string_view name(property.key().data(), property.key().size());
@@ -199,8 +201,7 @@ class Filler final {
     if (required == nullptr || !required->is_array()) return json::value(std::move(out));
     for (const json::value& name : required->get_array()) {
       if (!name.is_string() || out.contains(name.get_string())) continue;
-      const std::string inner =
-          fmt::format("{}/{}", place, std::string_view(name.get_string()));
+      const std::string inner = fmt::format("{}/{}", place, std::string_view(name.get_string()));
       const json::value* const others = schema.if_contains("additionalProperties");
       auto value = fill_property(others == nullptr ? json::value(true) : *others, inner, depth);
       if (!value) return value;
@@ -222,16 +223,17 @@ class Filler final {
     const std::int64_t most = count_or(schema, "maxItems", std::max<std::int64_t>(least, 1) + 2);
     if (least > most) return fails(place, "minItems is above maxItems");
     if (least > kMostItems) return fails(place, fmt::format("more than {} items", kMostItems));
-    const std::int64_t low = depth >= kOptionalDepth ? least : std::min(std::max<std::int64_t>(least, 1), most);
+    const std::int64_t low =
+        depth >= kOptionalDepth ? least : std::min(std::max<std::int64_t>(least, 1), most);
     const std::int64_t high = depth >= kOptionalDepth ? least : std::min(most, low + 2);
-    const auto count = low + static_cast<std::int64_t>(
-                                 random_.below(static_cast<std::uint64_t>(high - low) + 1));
+    const auto count =
+        low + static_cast<std::int64_t>(random_.below(static_cast<std::uint64_t>(high - low) + 1));
     const json::value* const items = schema.if_contains("items");
     const json::value anything(true);
     json::array out;
     for (std::int64_t i = 0; i < count; ++i) {
-      auto value =
-          fill_property(items == nullptr ? anything : *items, fmt::format("{}/{}", place, i), depth);
+      auto value = fill_property(items == nullptr ? anything : *items,
+                                 fmt::format("{}/{}", place, i), depth);
       if (!value && least == 0) break;  // an empty list is valid then
       if (!value) return value;
       out.push_back(std::move(value).value());

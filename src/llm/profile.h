@@ -1,0 +1,75 @@
+// ModelProfile is a named connection to a model: which protocol, model and URL, where the key comes
+// from, the defaults of its parameters, its limits and price. Profiles are written in config.yaml
+// or given in one word as --model; a profile holds no key, only where one is.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "llm/provider.h"
+#include "llm/rehearsal.h"
+#include "llm/transport.h"
+
+namespace tertulia::llm {
+
+inline constexpr std::string_view kOpenAiBaseUrl = "https://api.openai.com/v1";
+
+// US dollars a million tokens.
+struct Price {
+  double input = 0;
+  double output = 0;
+};
+
+// Zero: no limit.
+struct ProfileLimits {
+  std::int64_t requests_per_minute = 0;
+  std::int64_t tokens_per_minute = 0;
+  std::int64_t concurrent = 0;
+};
+
+// Where the key comes from; at most one of the two, and none for servers that want none.
+struct KeySource {
+  std::string env;
+  std::string file;
+};
+
+struct ModelProfile {
+  std::string name;
+  std::string provider;  // "openai" or "rehearsal"
+  std::string model;
+  std::string base_url;
+  KeySource key;
+  std::string organization;
+  std::string project;
+  Parameters parameters;
+  std::optional<std::int64_t> context_window;
+  std::optional<Price> price;
+  ProfileLimits limits;
+  bool json_schema = false;  // the server knows response_format json_schema
+  RehearsalOptions rehearsal;
+};
+
+// The value of an environment variable, if it is set.
+using Environment = std::function<std::optional<std::string>(const char* name)>;
+[[nodiscard]] std::optional<std::string> process_environment(const char* name);
+
+// Reads what --model takes besides a profile's name: `openai/MODEL[@BASE-URL]`, `rehearsal` or
+// `rehearsal?latency=200ms&fail=0.05`. The profile's name is the text without the URL's query.
+//
+// A key goes only to the URL that it was configured with: OPENAI_API_KEY belongs to OPENAI_BASE_URL
+// if that is set, else to api.openai.com. Any other URL written in the text is sent no key.
+[[nodiscard]] base::Result<ModelProfile> parse_model_spec(
+    std::string_view text, const Environment& environment = process_environment);
+
+// The provider for a profile. `script` is rehearsal's, and of no use to others. The transport must
+// outlive the provider.
+[[nodiscard]] base::Result<std::unique_ptr<Provider>> make_provider(const ModelProfile& profile,
+                                                                    Transport& transport,
+                                                                    RehearsalScript script = {});
+
+}  // namespace tertulia::llm
