@@ -60,12 +60,11 @@ void Walk::go(int instruction) {
       fail(
           fmt::format("the flow goes round without asking a model: {} rows in one go, the last "
                       "before the step {}",
-                      quiet_rows_, program_.steps[static_cast<std::size_t>(instruction)].label()));
+                      quiet_rows_, step(instruction).label()));
       return;
     }
-    const Instruction& step = program_.steps[static_cast<std::size_t>(instruction)];
-    instruction =
-        std::visit([&](const auto& kind) { return perform(instruction, kind); }, step.step);
+    instruction = std::visit([&](const auto& kind) { return perform(instruction, kind); },
+                             step(instruction).step);
   }
 }
 
@@ -106,7 +105,7 @@ int Walk::perform(int index, const Loop& loop) {
 
 int Walk::perform(int index, const LoopCheck& check) {
   const State::Frame frame = state_.frames.back();
-  const Instruction& entry = program_.steps[static_cast<std::size_t>(check.loop)];
+  const Instruction& entry = step(check.loop);
   const Loop& loop = std::get<Loop>(entry.step);
   const bool at_max = frame.iteration >= loop.max;
 
@@ -136,11 +135,11 @@ int Walk::perform(int index, const LoopCheck& check) {
   return next;
 }
 
-int Walk::perform(int index, const If& step) {
-  const bool held = holds(step.condition, facts_);
+int Walk::perform(int index, const If& choice) {
+  const bool held = holds(choice.condition, facts_);
   Closing closing = completed(held ? ResultType::condition_true : ResultType::condition_false);
   closing.condition_evaluation = held;
-  const int next = take_jump(index, held ? step.then : step.otherwise, closing);
+  const int next = take_jump(index, held ? choice.then : choice.otherwise, closing);
   const bool jumps = closing.loop_check_result.value_or(false);
   write_row(index, state_.iteration(), std::move(closing));
   if (jumps && !land(index, next, state_.last_order)) resting_ = true;
@@ -156,7 +155,7 @@ int Walk::perform(int index, const Set& set) {
     state_.variables.insert_or_assign(assignment.variable, std::move(value));
   }
   closing.data["set"] = std::move(values);
-  const int next = take_jump(index, program_.steps[static_cast<std::size_t>(index)].next, closing);
+  const int next = take_jump(index, step(index).next, closing);
   const bool jumps = closing.loop_check_result.value_or(false);
   write_row(index, state_.iteration(), std::move(closing));
   if (jumps && !land(index, next, state_.last_order)) resting_ = true;
@@ -178,8 +177,8 @@ json::value Walk::assigned(const Assignment& assignment) const {
   if (assignment.literal) return *assignment.literal;
   if (assignment.stat.empty()) return part(facts_.output(assignment.output), assignment.pointer);
   std::vector<json::value> values;
-  for (const std::string& step : assignment.of)
-    values.push_back(part(facts_.output(step), assignment.pointer));
+  for (const std::string& name : assignment.of)
+    values.push_back(part(facts_.output(name), assignment.pointer));
   return statistic(assignment.stat, values);
 }
 
@@ -187,8 +186,8 @@ json::value Walk::assigned(const Assignment& assignment) const {
 
 void Walk::answered(const Answered& answer) {
   const State::Open open = *state_.open;
-  const Instruction& step = program_.steps[static_cast<std::size_t>(open.instruction)];
-  const Speak& speak = std::get<Speak>(step.step);
+  const Instruction& asked = step(open.instruction);
+  const Speak& speak = std::get<Speak>(asked.step);
 
   Say said;
   said.order = open.order;
@@ -216,11 +215,11 @@ void Walk::answered(const Answered& answer) {
   if (answer.output) {
     closing.data["output"] = *answer.output;
     record_.put_out(open.order, *answer.output);
-    if (!step.name.empty()) state_.outputs[step.name] = open.order;
+    if (!asked.name.empty()) state_.outputs[asked.name] = open.order;
   }
   for (const auto& member : answer.data) closing.data[member.key()] = member.value();
 
-  const int next = take_jump(open.instruction, step.next, closing);
+  const int next = take_jump(open.instruction, asked.next, closing);
   const bool jumps = closing.loop_check_result.value_or(false);
   close_open(std::move(closing));
   state_.open.reset();
@@ -232,7 +231,7 @@ void Walk::answered(const Answered& answer) {
 void Walk::skip() {
   Closing closing;
   closing.status = StepStatus::skipped;
-  const int next = program_.steps[static_cast<std::size_t>(state_.open->instruction)].next;
+  const int next = step(state_.open->instruction).next;
   close_open(std::move(closing));
   state_.open.reset();
   state_.status = SessionStatus::running;
@@ -279,7 +278,7 @@ void Walk::write_row(int index, std::int64_t iteration, Closing closing) {
 // ---- loops, jumps and rounds -------------------------------------------------------------------
 
 int Walk::take_jump(int index, int otherwise, Closing& closing) {
-  const auto& jump = program_.steps[static_cast<std::size_t>(index)].jump;
+  const auto& jump = step(index).jump;
   if (!jump || !jump->max) return otherwise;
   if (jump->when && !holds(*jump->when, facts_)) return otherwise;
   std::int64_t& taken = state_.jumps[index];
@@ -293,7 +292,7 @@ int Walk::take_jump(int index, int otherwise, Closing& closing) {
 }
 
 bool Walk::land(int from, int target, std::int64_t order) {
-  const std::vector<int>& around = program_.steps[static_cast<std::size_t>(target)].loops;
+  const std::vector<int>& around = step(target).loops;
   const auto inside = [&](std::size_t depth) {
     return depth < around.size() && state_.frames[depth].loop == around[depth];
   };
@@ -301,7 +300,7 @@ bool Walk::land(int from, int target, std::int64_t order) {
   while (kept < state_.frames.size() && inside(kept)) ++kept;
   if (kept < around.size()) {
     fail(fmt::format("the goto of step {} leads into a loop that is not under way",
-                     program_.steps[static_cast<std::size_t>(from)].label()));
+                     step(from).label()));
     return false;
   }
   while (state_.frames.size() > kept)

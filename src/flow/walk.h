@@ -55,10 +55,13 @@ class Walk final {
   [[nodiscard]] std::vector<Effect> take_effects() { return std::move(effects_); }
 
  private:
+  [[nodiscard]] const Instruction& step(int index) const {
+    return program_.steps[static_cast<std::size_t>(index)];
+  }
   // Each performs the instruction and gives the next.
   [[nodiscard]] int perform(int index, const Loop& loop);
   [[nodiscard]] int perform(int index, const LoopCheck& check);
-  [[nodiscard]] int perform(int index, const If& step);
+  [[nodiscard]] int perform(int index, const If& choice);
   [[nodiscard]] int perform(int index, const Set& set);
   [[nodiscard]] int perform(int index, const End& end);
   [[nodiscard]] int perform(int index, const Speak& speak);
