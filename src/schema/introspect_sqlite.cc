@@ -103,8 +103,8 @@ class Introspection final {
           made.origin = row.text(3);
           made.sql = row.text(8);
           made.shape.unique = row.boolean(2);
-          std::string column =
-              row.integer(7) == kExpression ? std::string() : std::string(row.text(4));
+          made.is_expression.push_back(row.integer(7) == kExpression);
+          std::string column(row.text(4));
           if (row.text(6) != "BINARY")
             column += fmt::format(" collate {}", normalised(row.text(6)));
           if (row.boolean(5)) column += " desc";
@@ -131,6 +131,7 @@ class Introspection final {
   struct Made {
     std::string origin;
     std::string sql;
+    std::vector<bool> is_expression;  // by column
     IndexShape shape;
   };
 
@@ -148,8 +149,7 @@ class Introspection final {
       if ((*tokens)[i].is("(")) ++depth;
       if ((*tokens)[i].is(")") && i < close) --depth;
       if (i < close && !((*tokens)[i].is(",") && depth == 0)) continue;
-      if (column < made.shape.columns.size() &&
-          made.shape.columns[column].find_first_not_of(' ') == std::string::npos)
+      if (column < made.is_expression.size() && made.is_expression[column])
         made.shape.columns[column] = normalised(*tokens, begin, i);
       ++column;
       begin = i + 1;

@@ -1,0 +1,131 @@
+#include "schema/migration.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/sha256.h"
+#include "schema/embedded_migrations.h"
+#include "schema/sql_text.h"
+
+namespace tertulia::schema {
+namespace {
+
+std::string normalised_text(std::string_view text) {
+  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
+  std::string normal;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    std::string_view line = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    line = line.substr(0, line.find_last_not_of(" \t\r") + 1);
+    normal += line;
+    normal += '\n';
+  }
+  while (normal.ends_with("\n\n")) normal.pop_back();
+  return normal;
+}
+
+// The value of a line "-- key: value" among the comments; empty if there is none.
+std::string directive(std::string_view text, std::string_view key) {
+  const std::string start = fmt::format("-- {}: ", key);
+  std::size_t at = text.starts_with(start) ? 0 : text.find("\n" + start);
+  if (at == std::string_view::npos) return {};
+  at += start.size() + (text[at] == '\n' ? 1 : 0);
+  const std::string_view line = text.substr(at, text.find('\n', at) - at);
+  return std::string(line.substr(0, line.find_last_not_of(" \t\r") + 1));
+}
+
+// DROP TABLE [IF EXISTS] t; ALTER TABLE t DROP [COLUMN] [IF EXISTS] c.
+void find_dropped(const std::vector<Token>& tokens, std::vector<Dropped>& dropped) {
+  const auto is = [&](std::size_t at, std::string_view word) {
+    return at < tokens.size() && tokens[at].is(word);
+  };
+  const auto name_after = [&](std::size_t at) -> std::string {
+    if (is(at, "if")) at += is(at + 1, "not") ? 3 : 2;
+    return at < tokens.size() ? tokens[at].text : std::string();
+  };
+  if (is(0, "drop") && is(1, "table")) dropped.push_back({.table = name_after(2), .column = {}});
+  if (!is(0, "alter") || !is(1, "table")) return;
+  const std::string table = name_after(2);
+  for (std::size_t i = 3; i < tokens.size(); ++i) {
+    if (!is(i, "drop") || is(i + 1, "constraint") || is(i + 1, "default") || is(i + 1, "not"))
+      continue;
+    dropped.push_back({.table = table, .column = name_after(is(i + 1, "column") ? i + 2 : i + 1)});
+  }
+}
+
+base::Result<Script> parse_script(std::string_view text) {
+  auto statements = statements_of(text);
+  if (!statements) return statements.error();
+  Script script{.text = text, .statements = *std::move(statements), .dropped = {}};
+  for (const auto statement : script.statements) {
+    const auto tokens = tokens_of(statement);
+    if (!tokens) return tokens.error();
+    find_dropped(*tokens, script.dropped);
+  }
+  return script;
+}
+
+std::vector<Migration> parse_embedded(db::Engine engine) {
+  std::vector<Migration> all;
+  for (const auto& each : embedded_migrations()) {
+    const bool sqlite = engine == db::Engine::sqlite;
+    // Constants of the program: one that cannot be read fails every test of this room.
+    all.push_back(parse_migration(engine, each.version, each.name,
+                                  sqlite ? each.up_sqlite : each.up_postgres,
+                                  sqlite ? each.down_sqlite : each.down_postgres)
+                      .value());
+  }
+  return all;
+}
+
+}  // namespace
+
+std::string Migration::full_name() const {
+  return fmt::format("{:04}_{}", version, name);
+}
+
+base::Result<Migration> parse_migration(db::Engine engine, int version, std::string_view name,
+                                        std::string_view up, std::string_view down) {
+  Migration migration{
+      .version = version,
+      .name = name,
+      .up = {},
+      .down = {},
+      .fingerprint = directive(up, fmt::format("fingerprint {}", db::engine_name(engine))),
+      .compatible = directive(up, "compatible") == "yes",
+      .irreversible = directive(down, "irreversible"),
+      .checksum = base::sha256_hex(normalised_text(up))};
+  const auto invalid = [&](std::string_view why) {
+    return base::Error{.code = base::Code::invalid,
+                       .message = fmt::format("migration {}: {}", migration.full_name(), why)};
+  };
+  auto up_script = parse_script(up);
+  if (!up_script) return up_script.error().in(migration.full_name());
+  auto down_script = parse_script(down);
+  if (!down_script) return down_script.error().in(migration.full_name());
+  migration.up = *std::move(up_script);
+  migration.down = *std::move(down_script);
+  if (migration.up.statements.empty()) return invalid("it has no statements");
+  if (migration.fingerprint.empty())
+    return invalid(fmt::format("it declares no fingerprint for {}", db::engine_name(engine)));
+  if (migration.down.statements.empty() == migration.irreversible.empty())
+    return invalid("its down must hold statements or say '-- irreversible: reason'");
+  return migration;
+}
+
+std::span<const Migration> migrations(db::Engine engine) {
+  static const std::vector<Migration> sqlite = parse_embedded(db::Engine::sqlite);
+  static const std::vector<Migration> postgres = parse_embedded(db::Engine::postgres);
+  return engine == db::Engine::sqlite ? sqlite : postgres;
+}
+
+std::string script_up_to(std::span<const Migration> migrations, int version) {
+  std::string script;
+  for (const auto& migration : migrations.first(static_cast<std::size_t>(version)))
+    for (const auto statement : migration.up.statements) script += fmt::format("{};\n", statement);
+  return script;
+}
+
+}  // namespace tertulia::schema
