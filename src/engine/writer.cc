@@ -1,5 +1,7 @@
 #include "engine/writer.h"
 
+#include <future>
+
 #include "base/log.h"
 #include "store/sessions.h"
 
@@ -32,12 +34,21 @@ void Writer::submit(store::Commit commit, Done done) {
   wake_.notify_one();
 }
 
-void Writer::run(const Job& job) {
-  bool finished = false;
-  std::unique_lock lock(mutex_);
-  waiting_.emplace_back(Errand{&job, &finished});
+void Writer::post(Job job) {
+  {
+    const std::lock_guard lock(mutex_);
+    waiting_.emplace_back(std::move(job));
+  }
   wake_.notify_one();
-  errand_done_.wait(lock, [&] { return finished; });
+}
+
+void Writer::run(const Job& job) {
+  std::promise<void> finished;
+  post([&](db::Connection& connection) {
+    job(connection);
+    finished.set_value();
+  });
+  finished.get_future().wait();
 }
 
 Writer::Counts Writer::counts() const {
@@ -62,12 +73,7 @@ void Writer::work() {
       }
       perform_group(group);
       group.clear();
-      if (const auto* errand = std::get_if<Errand>(&each)) {
-        (*errand->job)(*connection_);
-        const std::lock_guard lock(mutex_);
-        *errand->finished = true;
-        errand_done_.notify_all();
-      }
+      if (const auto* job = std::get_if<Job>(&each)) (*job)(*connection_);
     }
     perform_group(group);
     group.clear();

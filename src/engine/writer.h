@@ -38,8 +38,9 @@ class Writer final {
   // `done` is called on the writer's thread once the commit is durable, or has failed and left
   // nothing. Safe from any thread.
   void submit(store::Commit commit, Done done);
-  // Runs a job with the connection, outside any transaction; returns when it is done. Not from the
-  // writer's own thread.
+  // Runs a job with the connection, outside any transaction, some time later. Safe from any thread.
+  void post(Job job);
+  // The same, and returns when it is done. Not from the engine's loop nor from the writer's thread.
   void run(const Job& job);
 
   // What was done so far.
@@ -55,11 +56,7 @@ class Writer final {
     store::Commit commit;
     Done done;
   };
-  struct Errand {
-    const Job* job;
-    bool* finished;
-  };
-  using Waiting = std::variant<Member, Errand>;
+  using Waiting = std::variant<Member, Job>;
 
   void work();
   void perform_group(std::span<Member> members);
@@ -72,7 +69,6 @@ class Writer final {
   Opener reopen_;
   mutable std::mutex mutex_;
   std::condition_variable wake_;
-  std::condition_variable errand_done_;
   std::vector<Waiting> waiting_;
   Counts counts_;
   bool ending_ = false;

@@ -1,0 +1,235 @@
+#include "engine/casting.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "base/near_name.h"
+
+namespace tertulia::engine {
+namespace {
+
+namespace json = base::json;
+
+// Where a profile says nothing: what small models of today have. Rehearsal reads little.
+constexpr std::int64_t kContextWindow = 32'000;
+constexpr std::int64_t kRehearsalWindow = 4'000;
+
+// Mistakes, gathered so that all are told at once.
+class Mistakes final {
+ public:
+  void add(std::string mistake) { list_.push_back(std::move(mistake)); }
+  [[nodiscard]] bool any() const { return !list_.empty(); }
+  [[nodiscard]] base::Error error() const {
+    return {.code = base::Code::invalid, .message = fmt::format("{}", fmt::join(list_, "\n"))};
+  }
+
+ private:
+  std::vector<std::string> list_;
+};
+
+std::string did_you_mean(const std::string& name, const std::vector<std::string>& known) {
+  const std::string near = base::near_name(name, known);
+  if (!near.empty()) return fmt::format("; did you mean '{}'?", near);
+  return known.empty() ? std::string() : fmt::format("; there are: {}", fmt::join(known, ", "));
+}
+
+bool has_type(const json::value& value, const std::string& type) {
+  if (type.empty()) return true;
+  if (type == "string") return value.is_string();
+  if (type == "boolean") return value.is_bool();
+  if (type == "integer") return value.is_int64() || value.is_uint64();
+  if (type == "number") return value.is_number();
+  if (type == "array") return value.is_array();
+  return type == "object" && value.is_object();
+}
+
+std::optional<std::string> bound_broken(const json::value& value, const json::object& schema) {
+  if (const json::value* list = schema.if_contains("enum"); list && list->is_array()) {
+    for (const json::value& each : list->get_array())
+      if (base::equal(each, value)) return {};
+    return fmt::format("must be one of {}", base::to_text(*list));
+  }
+  if (!value.is_number()) return {};
+  const double number = value.to_number<double>();
+  if (const json::value* least = schema.if_contains("minimum");
+      least && least->is_number() && number < least->to_number<double>())
+    return fmt::format("must be at least {}", base::to_text(*least));
+  if (const json::value* most = schema.if_contains("maximum");
+      most && most->is_number() && number > most->to_number<double>())
+    return fmt::format("must be at most {}", base::to_text(*most));
+  return {};
+}
+
+// What a person wrote for a variable: a text where it is declared one, else JSON, else a text.
+json::value value_written(const std::string& text, const std::string& type) {
+  if (type == "string") return json::value(text);
+  if (auto parsed = base::parse_json(text)) return *std::move(parsed);
+  return json::value(text);
+}
+
+FlowSnapshot snapshot_of(const CastingCall& call, Mistakes& mistakes) {
+  const flow::Program& program = *call.program;
+  FlowSnapshot snapshot;
+  snapshot.flow = program.name;
+  snapshot.version = call.version->number;
+  snapshot.source_sha256 = call.version->source_sha256;
+  snapshot.header = program.header_json();
+  snapshot.limits = call.limits.value_or(program.limits);
+  std::vector<std::string> known;
+  for (const auto& variable : program.variables) {
+    known.push_back(variable.name);
+    const auto given = call.variables.find(variable.name);
+    if (given != call.variables.end()) {
+      json::value value = value_written(given->second, variable.type);
+      if (!has_type(value, variable.type)) {
+        mistakes.add(fmt::format("variable '{}' is declared as {}, '{}' is not", variable.name,
+                                 variable.type, given->second));
+      } else if (const auto broken = bound_broken(value, variable.schema)) {
+        mistakes.add(fmt::format("variable '{}' {}, not {}", variable.name, *broken,
+                                 given->second));
+      }
+      snapshot.variables[variable.name] = std::move(value);
+    } else if (variable.initial) {
+      snapshot.variables[variable.name] = *variable.initial;
+    } else {
+      mistakes.add(fmt::format("variable '{0}' has no default: give it with --var {0}=VALUE",
+                               variable.name));
+    }
+  }
+  for (const auto& [name, text] : call.variables)
+    if (!snapshot.variables.contains(name))
+      mistakes.add(fmt::format("the flow has no variable '{}'{}", name, did_you_mean(name, known)));
+  return snapshot;
+}
+
+struct Character {
+  std::string name;
+  std::string prompt;
+  std::string model;
+  json::object parameters;
+  std::optional<Id> role_id;
+};
+
+// What a role's settings say: `model`, and the parameters beside it.
+void take_settings(Character& character, const std::optional<std::string>& settings,
+                   Mistakes& mistakes) {
+  if (!settings) return;
+  auto parsed = base::parse_json(*settings);
+  if (!parsed || !parsed->is_object()) {
+    mistakes.add(fmt::format("the stored role '{}' has settings that are no JSON object",
+                             character.name));
+    return;
+  }
+  for (const auto& member : parsed->get_object()) {
+    if (member.key() == "model" && member.value().is_string()) {
+      character.model = std::string(member.value().get_string());
+    } else {
+      character.parameters[member.key()] = member.value();
+    }
+  }
+}
+
+Character character_of(const flow::RoleDeclaration& declared, const std::string& stored_name,
+                       const RoleSource& roles, Mistakes& mistakes) {
+  Character character{.name = declared.name.empty() ? declared.ref : declared.name,
+                      .prompt = declared.prompt,
+                      .model = {},
+                      .parameters = {},
+                      .role_id = {}};
+  if (!stored_name.empty()) {
+    auto stored = roles(stored_name);
+    if (!stored) {
+      mistakes.add(stored.error().message);
+    } else if (!*stored) {
+      mistakes.add(fmt::format(
+          "role '{}' is to be played by '{}', but there is no such stored role (tertulia role list)",
+          declared.ref, stored_name));
+    } else {
+      const bool is_override = stored_name != declared.use;
+      if (declared.name.empty() || is_override) character.name = (*stored)->name;
+      if (declared.prompt.empty() || is_override) character.prompt = (*stored)->prompt;
+      character.role_id = (*stored)->id;
+      take_settings(character, (*stored)->settings, mistakes);
+    }
+  }
+  if (!declared.model.empty()) character.model = declared.model;
+  for (const auto& member : declared.parameters)
+    character.parameters[member.key()] = member.value();
+  return character;
+}
+
+std::int64_t window_of(const llm::ModelProfile& profile) {
+  return profile.context_window.value_or(profile.provider == "rehearsal" ? kRehearsalWindow
+                                                                         : kContextWindow);
+}
+
+base::Result<json::object> frozen_with(llm::ModelProfile profile, const json::object& parameters) {
+  auto over = llm::Parameters::from_json(json::value(parameters));
+  if (!over) return over.error();
+  profile.parameters = profile.parameters.with(*over);
+  return freeze(profile);
+}
+
+}  // namespace
+
+base::Result<store::NewSession> cast(const CastingCall& call, const ProfileSource& profiles,
+                                     const RoleSource& roles) {
+  const flow::Program& program = *call.program;
+  Mistakes mistakes;
+  FlowSnapshot snapshot = snapshot_of(call, mistakes);
+  flow::Cast cast;
+  store::NewSession session;
+  std::vector<std::string> refs;
+  for (const auto& declared : program.roles) {
+    refs.push_back(declared.ref);
+    const auto chosen = call.roles.find(declared.ref);
+    const std::string stored = chosen != call.roles.end() ? chosen->second : declared.use;
+    const Character character = character_of(declared, stored, roles, mistakes);
+    const std::string& name = character.model.empty() ? call.profile : character.model;
+    auto profile = profiles(name);
+    if (!profile) {
+      mistakes.add(profile.error().message);
+      continue;
+    }
+    auto frozen = frozen_with(*profile, character.parameters);
+    if (!frozen) {
+      mistakes.add(frozen.error().in(fmt::format("role '{}'", declared.ref)).message);
+      continue;
+    }
+    cast.roles.push_back({.ref = declared.ref,
+                          .name = character.name,
+                          .prompt = character.prompt,
+                          .profile = profile->name,
+                          .model = *std::move(frozen),
+                          .context_window = window_of(*profile)});
+    session.roles.push_back({declared.ref, character.role_id});
+  }
+  for (const auto& [ref, name] : call.roles)
+    if (program.role(ref) == nullptr)
+      mistakes.add(fmt::format("the flow has no role '{}'{}", ref, did_you_mean(ref, refs)));
+  for (const auto& step : program.steps) {
+    const auto* speak = std::get_if<flow::Speak>(&step.step);
+    if (speak == nullptr || speak->model.empty() || snapshot.models.contains(speak->model)) continue;
+    auto profile = profiles(speak->model);
+    if (!profile) {
+      mistakes.add(profile.error().in(fmt::format("step '{}'", step.label())).message);
+    } else {
+      snapshot.models[speak->model] = freeze(*profile);
+    }
+  }
+  if (mistakes.any()) return mistakes.error();
+
+  session.topic = call.topic.value_or(program.topic);
+  session.flow_template_id = call.flow_template_id;
+  session.flow_version_id = call.version->id;
+  session.flow_snapshot = snapshot.to_text();
+  session.roles_snapshot = cast.to_text();
+  session.seed = call.seed;
+  flow::State state;
+  state.limits = snapshot.limits;
+  session.state = state.to_text();
+  session.now = call.now;
+  return session;
+}
+
+}  // namespace tertulia::engine

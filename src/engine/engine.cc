@@ -1,0 +1,291 @@
+#include "engine/engine.h"
+
+#include <fmt/format.h>
+
+#include <future>
+
+#include "base/log.h"
+#include "store/leases.h"
+#include "store/sessions.h"
+#include "store/step_log.h"
+
+namespace tertulia::engine {
+namespace {
+
+constexpr std::chrono::milliseconds kRequestPoll{200};
+constexpr std::int64_t kMessagesAtStart = 64;
+
+// Does the action fit the session's state? The machine would refuse it too, but not in these words.
+base::Result<void> check_fit(const flow::State& state, Action action, Id session) {
+  using model::SessionStatus;
+  const auto refuse = [&](std::string why, std::string remedy) {
+    return base::Error{.code = base::Code::conflict,
+                       .message = fmt::format("session {} {}", session, why),
+                       .remedy = std::move(remedy)};
+  };
+  if (state.status == SessionStatus::finished || state.status == SessionStatus::terminated ||
+      state.status == SessionStatus::failed)
+    return refuse(fmt::format("is {} already", model::to_text(state.status)),
+                  fmt::format("tertulia session show {}", session));
+  if (action == Action::retry &&
+      (!state.open || (state.open->status != model::StepStatus::failed &&
+                       state.open->status != model::StepStatus::timeout)))
+    return refuse("has no failed step to try again",
+                  fmt::format("tertulia session resume {}", session));
+  if (action == Action::skip && !state.open)
+    return refuse("has no open step to skip", fmt::format("tertulia session resume {}", session));
+  return {};
+}
+
+}  // namespace
+
+base::Result<std::unique_ptr<Engine>> Engine::start(EngineOptions options) {
+  const auto open_writer = [location = options.location] {
+    return db::open(location, {.access = db::Access::write, .create = false});
+  };
+  auto connection = open_writer();
+  if (!connection) return connection.error();
+  auto node = Node::join(options.location, **connection);
+  if (!node) return node.error();
+  auto reader = db::open(options.location, {.access = db::Access::read});
+  if (!reader) return reader.error();
+  auto writer = std::make_unique<Writer>(*std::move(connection), open_writer);
+  return std::unique_ptr<Engine>(
+      new Engine(std::move(options), *std::move(node), std::move(writer), *std::move(reader)));
+}
+
+Engine::Engine(EngineOptions options, Node node, std::unique_ptr<Writer> writer,
+               std::unique_ptr<db::Connection> reader)
+    : options_(std::move(options)),
+      node_(std::move(node)),
+      reader_(std::move(reader)),
+      writer_(std::move(writer)),
+      loop_(std::make_unique<Loop>()) {
+  services_ = {.loop = loop_.get(),
+               .writer = writer_.get(),
+               .bus = &bus_,
+               .clock = options_.clock,
+               .providers = options_.providers};
+  loop_->post([this] {
+    heartbeat();
+    look_for_requests();
+  });
+}
+
+Engine::~Engine() {
+  std::promise<void> abandoned;
+  loop_->post([&] {
+    closing_ = true;
+    for (auto& [id, performance] : performances_) performance->abandon();
+    abandoned.set_value();
+  });
+  abandoned.get_future().wait();
+  // Sessions that were not paused are given up at once, so that others need not wait.
+  for (const auto& [id, performance] : performances_)
+    writer_->post([id = id, token = performance->lease_token()](db::Connection& connection) {
+      if (auto done = store::release_lease(connection, id, token); !done)
+        spdlog::warn("session {}: {}", id, done.error().message);
+    });
+  reader_.reset();  // readers close before the writer, so that a clean exit leaves no -wal
+  writer_.reset();
+  loop_.reset();
+}
+
+base::Result<void> Engine::perform(model::Id session, Action action,
+                                   std::optional<flow::Limits> limits, Performance::Ended ended) {
+  base::Result<Taken> taken = base::Error{};
+  writer_->run([&](db::Connection& connection) {
+    taken = take(connection, session);
+    if (!taken) return;
+    if (auto fits = check_fit(taken->state, action, session); !fits) {
+      if (auto done = store::release_lease(connection, session, taken->token); !done)
+        spdlog::warn("session {}: {}", session, done.error().message);
+      taken = fits.error();
+    }
+  });
+  if (!taken) return taken.error();
+  {
+    const std::lock_guard lock(mutex_);
+    ++active_;
+  }
+  loop_->post([this, taken = std::make_shared<Taken>(*std::move(taken)), action, limits,
+               ended = std::move(ended)] { begin(std::move(*taken), action, limits, ended); });
+  return {};
+}
+
+base::Result<Outcome> Engine::perform_and_wait(model::Id session, Action action,
+                                               std::optional<flow::Limits> limits) {
+  auto ended = std::make_shared<std::promise<Outcome>>();
+  auto begun = perform(session, action, limits,
+                       [ended](const Outcome& outcome) { ended->set_value(outcome); });
+  if (!begun) return begun.error();
+  return ended->get_future().get();
+}
+
+base::Result<std::int64_t> Engine::claim(db::Connection& connection, model::Id session) {
+  const auto now = options_.clock->now();
+  auto lease = store::find_lease(connection, session);
+  if (!lease) return lease.error();
+  std::optional<std::string> dead;
+  if (*lease && !(*lease)->node.empty() && node_.is_dead((*lease)->node, connection))
+    dead = (*lease)->node;
+  auto token = store::claim_lease(connection, session, node_.name(), dead, now);
+  if (!token) return token.error();
+  if (*token) return **token;
+  return base::Error{
+      .code = base::Code::conflict,
+      .message = fmt::format("session {} is performed by another process (node {})", session,
+                             *lease ? (*lease)->node : "unknown"),
+      .remedy = fmt::format("watch it: tertulia session messages {}", session)};
+}
+
+base::Result<Engine::Taken> Engine::take(db::Connection& connection, model::Id session) {
+  // The session first: a lease refers to it.
+  if (auto row = store::load_session(connection, session); !row) return row.error();
+  auto token = claim(connection, session);
+  if (!token) return token.error();
+  const auto give_up = [&](const base::Error& error) {
+    if (auto done = store::release_lease(connection, session, *token); !done)
+      spdlog::warn("session {}: {}", session, done.error().message);
+    return error;
+  };
+  auto data = load_session_data(connection, flows_, session);
+  if (!data) return give_up(data.error());
+  // Read under the lease: what another node committed before it lost the session is seen.
+  auto stored = store::load_machine_state(connection, session);
+  if (!stored) return give_up(stored.error());
+  auto state = flow::State::from_text(stored->state);
+  if (!state) return give_up(state.error());
+  auto messages = store::load_messages(
+      connection, session, std::max<std::int64_t>(0, state->last_position - kMessagesAtStart),
+      kMessagesAtStart);
+  if (!messages) return give_up(messages.error());
+
+  Taken taken{.session = *std::move(data), .state = *std::move(state), .record = {}, .token = *token};
+  auto shared = std::make_shared<SessionData>();  // what to_said needs of it
+  shared->role_refs = taken.session.role_refs;
+  taken.record = std::make_unique<SessionRecord>(
+      taken.session.topic,
+      [this, shared, session](std::int64_t first,
+                              std::int64_t last) -> base::Result<std::vector<flow::Said>> {
+        auto rows = store::load_messages_between(*reader_, session, first, last);
+        if (!rows) return rows.error();
+        std::vector<flow::Said> said;
+        for (const auto& row : *rows) said.push_back(to_said(row, *shared));
+        return said;
+      });
+  for (const auto& message : *messages) taken.record->add(to_said(message, taken.session));
+  for (const auto& [step, order] : taken.state.outputs) {
+    auto row = store::load_log_row(connection, session, order);
+    if (!row) return give_up(row.error());
+    auto result = base::parse_json(row->result_data.value_or("null"));
+    if (!result) return give_up(result.error());
+    if (const auto* output = base::at_pointer(*result, "/output"))
+      taken.record->put_out(order, *output);
+  }
+  return taken;
+}
+
+void Engine::begin(Taken taken, Action action, std::optional<flow::Limits> limits,
+                   Performance::Ended ended) {
+  const bool is_new = taken.state.status == model::SessionStatus::not_started;
+  const model::Id id = taken.session.id;
+  std::map<std::string, base::json::value, std::less<>> variables = taken.session.snapshot.variables;
+  const flow::Limits at_start = limits.value_or(taken.session.snapshot.limits);
+  auto performance = std::make_shared<Performance>(
+      services_, std::move(taken.session), std::move(taken.state), std::move(taken.record),
+      taken.token, [this, ended = std::move(ended)](const Outcome& outcome) {
+        on_ended(outcome, ended);
+      });
+  performances_[id] = performance;
+  switch (action) {
+    case Action::step:
+      performance->pause_after_step(model::StopReason::single_step);
+      [[fallthrough]];
+    case Action::resume:
+      if (is_new) {
+        performance->begin(flow::Start{.variables = std::move(variables), .limits = at_start});
+      } else {
+        performance->resume(limits);
+      }
+      return;
+    case Action::retry: performance->begin(flow::RetryStep{}); return;
+    case Action::skip: performance->skip_then_pause(); return;
+    case Action::cancel: performance->begin(flow::Cancel{}); return;
+  }
+}
+
+void Engine::on_ended(const Outcome& outcome, const Performance::Ended& ended) {
+  const auto found = performances_.find(outcome.session_id);
+  const std::int64_t token = found->second->lease_token();
+  const model::Id id = outcome.session_id;
+  // The performance is on the stack: it goes when the loop comes back.
+  loop_->post([gone = std::move(found->second)] {});
+  performances_.erase(found);
+  // Whoever hears of the end may perform the session again: the lease is given back first.
+  writer_->post([this, id, token, outcome, ended](db::Connection& connection) {
+    if (auto done = store::release_lease(connection, id, token); !done)
+      spdlog::warn("session {}: {}", id, done.error().message);
+    loop_->post([this, outcome, ended] {
+      ended(outcome);
+      const std::lock_guard lock(mutex_);
+      if (--active_ == 0) idle_.notify_all();
+    });
+  });
+}
+
+void Engine::pause_all(bool at_once) {
+  loop_->post([this, at_once] {
+    const auto performances = performances_;  // a pause may end one at once
+    for (const auto& [id, performance] : performances) {
+      if (at_once) {
+        performance->pause_now();
+      } else {
+        performance->pause_after_step(model::StopReason::asked);
+      }
+    }
+  });
+}
+
+void Engine::wait_until_idle() {
+  std::unique_lock lock(mutex_);
+  idle_.wait(lock, [&] { return active_ == 0; });
+}
+
+void Engine::heartbeat() {
+  if (closing_) return;
+  if (!performances_.empty()) {
+    writer_->post([this](db::Connection& connection) {
+      auto renewed = store::renew_leases(connection, node_.name(), options_.clock->now());
+      if (!renewed) spdlog::warn("the leases could not be renewed: {}", renewed.error().message);
+    });
+  }
+  loop_->post_at(std::chrono::steady_clock::now() + store::kLeaseHeartbeat, [this] { heartbeat(); });
+}
+
+void Engine::look_for_requests() {
+  if (closing_) return;
+  if (!performances_.empty()) {
+    auto requests = store::load_requests(*reader_, node_.name());
+    if (!requests) {
+      spdlog::warn("requests could not be read: {}", requests.error().message);
+    } else {
+      for (const auto& request : *requests) {
+        const auto found = performances_.find(request.session);
+        if (found == performances_.end() || found->second->lease_token() != request.token) continue;
+        const auto performance = found->second;
+        writer_->post([request](db::Connection& connection) {
+          if (auto done = store::clear_request(connection, request.session, request.token); !done)
+            spdlog::warn("session {}: {}", request.session, done.error().message);
+        });
+        if (request.request == "pause")
+          performance->pause_after_step(model::StopReason::asked);
+        if (request.request == "pause_now") performance->pause_now();
+        if (request.request == "cancel") performance->cancel();
+      }
+    }
+  }
+  loop_->post_at(std::chrono::steady_clock::now() + kRequestPoll, [this] { look_for_requests(); });
+}
+
+}  // namespace tertulia::engine

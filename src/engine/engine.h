@@ -1,0 +1,104 @@
+// Engine performs sessions: many at once in one process, each under a lease, on one loop thread with
+// one writer. It is what the command line, the server and the library drive.
+//
+// Threads: all functions are safe from any thread but the engine's own. Callbacks come on the
+// engine's loop and must not block. The destructor stops at once: sessions stay as their last
+// commits left them; `pause_all` before it ends them cleanly.
+#pragma once
+
+#include <condition_variable>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "db/connection.h"
+#include "engine/event.h"
+#include "engine/loop.h"
+#include "engine/node.h"
+#include "engine/performance.h"
+#include "engine/writer.h"
+
+namespace tertulia::engine {
+
+struct EngineOptions {
+  db::Location location;
+  ProviderSource providers;
+  const base::Clock* clock = &base::Clock::system();
+};
+
+// What is done with a session.
+enum class Action {
+  resume,  // begin, or go on to the end
+  step,    // one step that asks a model, then pause
+  retry,   // the failed step again, and on to the end
+  skip,    // leave the open step out, then pause before the next
+  cancel,  // end it for good
+};
+
+class Engine final {
+ public:
+  // Opens the database for writing, which the caller has proved fit (schema/proof.h).
+  [[nodiscard]] static base::Result<std::unique_ptr<Engine>> start(EngineOptions options);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  [[nodiscard]] EventBus& bus() { return bus_; }
+  [[nodiscard]] Writer& writer() { return *writer_; }
+  [[nodiscard]] const std::string& node_name() const { return node_.name(); }
+
+  // Claims the session's lease and begins to perform it; `ended` is called once when it has stopped,
+  // for whatever reason. Fails with conflict where another process performs it (the error names the
+  // node), or where the action does not fit its state; with not_found; with storage.
+  // `limits` replaces the limits in force.
+  [[nodiscard]] base::Result<void> perform(model::Id session, Action action,
+                                           std::optional<flow::Limits> limits,
+                                           Performance::Ended ended);
+  // As perform, and waits for the end.
+  [[nodiscard]] base::Result<Outcome> perform_and_wait(model::Id session, Action action,
+                                                       std::optional<flow::Limits> limits = {});
+
+  // Every session of this engine pauses: after its present step, or at once (its call is stopped).
+  void pause_all(bool at_once);
+  // Returns when nothing is performed any more.
+  void wait_until_idle();
+
+ private:
+  Engine(EngineOptions options, Node node, std::unique_ptr<Writer> writer,
+         std::unique_ptr<db::Connection> reader);
+
+  // A session taken under a lease, ready to be performed.
+  struct Taken {
+    SessionData session;
+    flow::State state;
+    std::unique_ptr<SessionRecord> record;
+    std::int64_t token = 0;
+  };
+  [[nodiscard]] base::Result<Taken> take(db::Connection& connection, model::Id session);
+  [[nodiscard]] base::Result<std::int64_t> claim(db::Connection& connection, model::Id session);
+  void begin(Taken taken, Action action, std::optional<flow::Limits> limits,
+             Performance::Ended ended);
+  void on_ended(const Outcome& outcome, const Performance::Ended& ended);
+  void heartbeat();
+  void look_for_requests();
+
+  const EngineOptions options_;
+  Node node_;
+  FlowCache flows_;
+  EventBus bus_;
+  std::unique_ptr<db::Connection> reader_;  // the loop's
+  std::map<model::Id, std::shared_ptr<Performance>> performances_;  // the loop's
+  bool closing_ = false;                                            // the loop's
+  std::mutex mutex_;
+  std::condition_variable idle_;
+  std::size_t active_ = 0;
+  Services services_;
+  std::unique_ptr<Writer> writer_;
+  std::unique_ptr<Loop> loop_;
+};
+
+}  // namespace tertulia::engine

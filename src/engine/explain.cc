@@ -1,0 +1,114 @@
+#include "engine/explain.h"
+
+#include <fmt/format.h>
+
+#include <map>
+
+#include "store/sessions.h"
+#include "store/step_log.h"
+
+namespace tertulia::engine {
+namespace {
+
+namespace json = base::json;
+
+// All of a session's messages and outputs, as they stand in the database.
+class WholeRecord final : public flow::Record, public flow::History {
+ public:
+  WholeRecord(const std::vector<flow::Said>& messages,
+              const std::vector<model::StepExecutionLog>& log, const std::string& topic)
+      : messages_(messages), topic_(topic) {
+    for (const auto& row : log) {
+      if (!row.result_data) continue;
+      auto parsed = base::parse_json(*row.result_data);
+      if (!parsed) continue;  // replay reports it
+      if (const json::value* output = base::at_pointer(*parsed, "/output"))
+        outputs_.emplace(row.execution_order, *output);
+    }
+  }
+  std::optional<std::string_view> message(std::int64_t position) const override {
+    if (position < 1 || position > static_cast<std::int64_t>(messages_.size())) return {};
+    return messages_[static_cast<size_t>(position - 1)].text;
+  }
+  const json::value* output(std::int64_t order) const override {
+    const auto found = outputs_.find(order);
+    return found == outputs_.end() ? nullptr : &found->second;
+  }
+  std::string_view topic() const override { return topic_; }
+  base::Result<const flow::Said*> at(std::int64_t position) const override {
+    if (position >= 1 && position <= static_cast<std::int64_t>(messages_.size()))
+      return &messages_[static_cast<size_t>(position - 1)];
+    return base::Error{.code = base::Code::not_found,
+                       .message = fmt::format("there is no message {}", position)};
+  }
+
+ private:
+  const std::vector<flow::Said>& messages_;
+  const std::string& topic_;
+  std::map<std::int64_t, json::value> outputs_;
+};
+
+std::string recorded_sha256(const model::StepExecutionLog& row) {
+  if (!row.context_snapshot) return {};
+  auto parsed = base::parse_json(*row.context_snapshot);
+  if (!parsed) return {};
+  const json::value* sha256 = base::at_pointer(*parsed, "/request_sha256");
+  return sha256 != nullptr && sha256->is_string() ? std::string(sha256->get_string())
+                                                  : std::string();
+}
+
+}  // namespace
+
+base::Result<Explanation> explain(db::Connection& connection, FlowCache& flows, Id session,
+                                  const ProviderSource& providers,
+                                  const std::function<void(const RebuiltRequest&)>& rebuilt) {
+  auto data = load_session_data(connection, flows, session);
+  if (!data) return data.error();
+  auto stored = store::load_machine_state(connection, session);
+  if (!stored) return stored.error();
+  auto state = flow::State::from_text(stored->state);
+  if (!state) return state.error();
+  auto log = store::load_log(connection, session);
+  if (!log) return log.error();
+  auto messages = store::load_messages(connection, session);
+  if (!messages) return messages.error();
+
+  flow::ReplayInput input;
+  input.program = &data->program();
+  input.step_ids = data->flow->step_ids;
+  input.variables = data->snapshot.variables;
+  input.log = *std::move(log);
+  for (const auto& message : *messages) input.messages.push_back(to_said(message, *data));
+  input.topic = data->topic;
+  input.stored = *std::move(state);
+
+  Explanation explanation;
+  const WholeRecord record(input.messages, input.log, data->topic);
+  const auto at_step = [&](const flow::State& at) {
+    const auto order = at.open->order;
+    const auto index = static_cast<size_t>(at.open->instruction);
+    const auto disagree = [&](std::string what) {
+      explanation.request_disagreements.push_back({order, std::move(what)});
+    };
+    const auto& step = data->program().steps[index];
+    const auto& speak = std::get<flow::Speak>(step.step);
+    const flow::CastRole* role = data->cast.find(speak.role);
+    if (role == nullptr) return disagree("the cast lacks the role '" + speak.role + "'");
+    auto provider = providers(*model_in_force(*data, speak, *role).model);
+    if (!provider) return disagree(provider.error().message);
+    auto prepared = prepare_request(*data, at, record, record, **provider);
+    if (!prepared) return disagree(prepared.error().message);
+    ++explanation.requests_rebuilt;
+    const auto row = std::find_if(input.log.begin(), input.log.end(), [&](const auto& each) {
+      return each.execution_order == order;
+    });
+    if (row != input.log.end() && recorded_sha256(*row) != prepared->sha256)
+      disagree(fmt::format("request_sha256: log has {}, rebuilt is {}", recorded_sha256(*row),
+                           prepared->sha256));
+    if (rebuilt) rebuilt({order, step.label(), *std::move(prepared)});
+  };
+  explanation.replay = flow::replay(input, at_step);
+  return explanation;
+}
+
+}  // namespace tertulia::engine
