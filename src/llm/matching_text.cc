@@ -189,7 +189,8 @@ class Writer final {
         high = kOpenEnd;
         break;
       case '{':
-        return counted(low, high);
+        if (!counted(low, high)) return false;
+        break;
       default:
         return true;
     }
@@ -212,7 +213,7 @@ class Writer final {
       else if (!number(upper, high))
         return false;
     }
-    at_ = end + 1;
+    at_ = end;
     return low <= high && high <= kMaxRepeat;
   }
 

@@ -6,6 +6,7 @@
 #include <array>
 #include <boost/json/serialize.hpp>
 #include <charconv>
+#include <cmath>
 #include <vector>
 
 #include "base/near_name.h"
@@ -38,7 +39,7 @@ std::optional<double> number(std::string_view text) {
   double value = 0;
   const char* const end = text.data() + text.size();
   const auto read = std::from_chars(text.data(), end, value, std::chars_format::fixed);
-  if (read.ec != std::errc() || read.ptr != end) return {};
+  if (read.ec != std::errc() || read.ptr != end || !std::isfinite(value)) return {};
   return value;
 }
 

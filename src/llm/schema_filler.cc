@@ -272,9 +272,9 @@ class Filler final {
   Filled fill_string(const json::object& schema, const std::string& place) {
     const std::int64_t least = count_or(schema, "minLength", 0);
     const std::int64_t most = count_or(schema, "maxLength", kMostCharacters);
-    if (least > most) return fails(place, "minLength is above maxLength");
     if (least > kMostCharacters)
       return fails(place, fmt::format("more than {} characters", kMostCharacters));
+    if (least > most) return fails(place, "minLength is above maxLength");
     const json::value* const pattern = schema.if_contains("pattern");
     if (pattern != nullptr && pattern->is_string())
       return fill_pattern(std::string_view(pattern->get_string()), least, most, place);

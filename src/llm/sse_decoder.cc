@@ -2,7 +2,19 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace tertulia::llm {
+namespace {
+
+// Where the first line ends. Two searches, because each is one memchr, where find_first_of is a
+// loop over bytes.
+std::size_t line_end(std::string_view bytes) {
+  const std::size_t lf = bytes.find('\n');
+  return std::min(lf, bytes.substr(0, lf).find('\r'));
+}
+
+}  // namespace
 
 base::Error SseDecoder::too_long() const {
   return {.code = base::Code::invalid,
@@ -18,7 +30,7 @@ base::Result<void> SseDecoder::feed(std::string_view bytes, const Sink& sink) {
         continue;
       }
     }
-    const std::size_t end = bytes.find_first_of("\r\n");
+    const std::size_t end = line_end(bytes);
     const std::string_view part = bytes.substr(0, end);
     if (line_.size() + part.size() > limit_) return too_long();
     if (end == std::string_view::npos) {
@@ -27,6 +39,8 @@ base::Result<void> SseDecoder::feed(std::string_view bytes, const Sink& sink) {
     }
     after_cr_ = bytes[end] == '\r';
     bytes.remove_prefix(end + 1);
+    // Nothing but line ends: what a compressed bomb would be made of.
+    if (end == 0 && line_.empty() && !has_data_ && type_.empty() && !at_start_) continue;
     if (line_.empty()) {
       if (auto taken = take_line(part, sink); !taken) return taken;
     } else {
@@ -77,7 +91,11 @@ base::Result<void> SseDecoder::take_line(std::string_view line, const Sink& sink
 }
 
 void SseDecoder::dispatch(const Sink& sink) {
-  if (has_data_) sink({.type = type_.empty() ? "message" : std::string_view(type_), .data = data_});
+  if (!has_data_) {
+    type_.clear();
+    return;
+  }
+  sink({.type = type_.empty() ? "message" : std::string_view(type_), .data = data_});
   has_data_ = false;
   data_.clear();
   type_.clear();
