@@ -1,0 +1,278 @@
+#include "schema/runner.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "base/failpoint.h"
+#include "schema/compare.h"
+#include "schema/history.h"
+#include "schema/runner_lock.h"
+#include "schema/scratch.h"
+#include "schema/sql_text.h"
+
+namespace tertulia::schema {
+namespace {
+
+base::Result<std::int64_t> count(db::Connection& connection, const std::string& sql) {
+  std::int64_t rows = 0;
+  auto done = connection.each_text(sql, {}, [&](const db::Row& row) -> base::Result<void> {
+    rows = row.integer(0);
+    return {};
+  });
+  if (!done) return done.error();
+  return rows;
+}
+
+// What of the script's drops holds something. Tables that an earlier move is yet to make or has
+// yet to take away hold nothing of their own.
+base::Result<std::vector<Loss>> losses_of(db::Connection& connection, const Script& script,
+                                          const SchemaShape& shape) {
+  std::vector<Loss> losses;
+  for (const auto& [table, column] : script.dropped) {
+    const auto there = shape.tables.find(table);
+    if (there == shape.tables.end()) continue;
+    if (!column.empty() && !there->second.columns.contains(column)) continue;
+    std::string sql = fmt::format("SELECT count(*) FROM {}", quoted(table));
+    if (!column.empty()) sql += fmt::format(" WHERE {} IS NOT NULL", quoted(column));
+    auto rows = count(connection, sql);
+    if (!rows) return rows.error();
+    if (*rows > 0) losses.push_back({.table = table, .column = column, .rows = *rows});
+  }
+  return losses;
+}
+
+// Only a database whose history this program knows is moved.
+base::Result<void> may_be_moved(const Situation& situation, std::span<const Migration> migrations) {
+  const auto [standing, why] = judge(situation, migrations);
+  const auto refuse = [&](std::string message, std::string remedy) {
+    return base::Error{
+        .code = base::Code::drift, .message = std::move(message), .remedy = std::move(remedy)};
+  };
+  switch (standing) {
+    case Standing::fresh:
+    case Standing::current:
+    case Standing::behind:
+      return {};
+    case Standing::foreign:
+      return refuse(
+          fmt::format("this database is the older system's or another program's: {}; "
+                      "it was not touched",
+                      why),
+          "name another database with --db (databases of the older system are adopted by a later "
+          "release)");
+    case Standing::ahead:
+      return refuse(fmt::format("the database is at version {}, this program knows {}",
+                                situation.version(), migrations.size()),
+                    fmt::format("use Tertulia {} or newer", situation.rows.back().program_version));
+    case Standing::unfinished:
+    case Standing::gap:
+    case Standing::edited:
+      break;
+  }
+  return refuse(why, "tertulia db status");
+}
+
+base::Result<void> version_exists(int version, std::span<const Migration> migrations) {
+  if (version >= 0 && static_cast<std::size_t>(version) <= migrations.size()) return {};
+  return base::Error{.code = base::Code::invalid,
+                     .message = fmt::format("there is no version {}: this program knows 0 to {}",
+                                            version, migrations.size())};
+}
+
+base::Result<void> can_be_undone(const Migration& migration) {
+  if (migration.irreversible.empty()) return {};
+  return base::Error{.code = base::Code::denied,
+                     .message = fmt::format("{} cannot be rolled back: {}", migration.full_name(),
+                                            migration.irreversible)};
+}
+
+base::Error would_lose(const Move& move) {
+  std::vector<std::string> words;
+  for (const auto& loss : move.losses) words.push_back(loss.words());
+  return {.code = base::Code::denied,
+          .message = fmt::format("{} {} would destroy {}; nothing was changed",
+                                 move.direction == Direction::up ? "applying" : "rolling back",
+                                 move.migration->full_name(), fmt::join(words, ", ")),
+          .remedy = "make a copy of the database, then say --allow-data-loss"};
+}
+
+class Run final {
+ public:
+  Run(db::Connection& connection, std::span<const Migration> migrations, int to,
+      Direction direction, const RunOptions& options)
+      : connection_(connection),
+        migrations_(migrations),
+        to_(to),
+        direction_(direction),
+        options_(options) {}
+
+  base::Result<Plan> run() {
+    auto lock = internal::RunnerLock::take(connection_, options_);
+    if (!lock) return lock.error();
+    bool more = true;
+    while (more) {
+      auto moved = move_once();
+      if (!moved) return moved.error();
+      more = *moved;
+    }
+    return std::move(done_);
+  }
+
+ private:
+  // One migration in one transaction; whether there was one to do.
+  base::Result<bool> move_once() {
+    auto transaction = db::Transaction::begin(connection_);
+    if (!transaction) return transaction.error();
+    auto situation = read_situation(connection_);
+    if (!situation) return situation.error();
+    if (auto may = may_be_moved(*situation, migrations_); !may) return may.error();
+    const int version = situation->version();
+    if (done_.moves.empty()) done_.from = version;
+    done_.to = version;
+    const bool is_up = direction_ == Direction::up;
+    if (is_up ? version >= to_ : version <= to_) return false;
+    // What stands there must be what the history says, or the migration would hide the drift.
+    if (auto as_said = expect(situation->shape, version); !as_said)
+      return as_said.error().in("before any change");
+
+    Move move{.migration = &migrations_[static_cast<std::size_t>(is_up ? version : version - 1)],
+              .direction = direction_,
+              .losses = {}};
+    if (auto allowed = allow(move, situation->shape); !allowed) return allowed.error();
+    if (options_.on_move) options_.on_move(move);
+    if (auto moved = perform(move, situation->has_history); !moved)
+      return moved.error().in(move.migration->full_name());
+    if (auto committed = transaction->commit(); !committed) return committed.error();
+    done_.to = is_up ? version + 1 : version - 1;
+    done_.moves.push_back(std::move(move));
+    return true;
+  }
+
+  base::Result<void> allow(Move& move, const SchemaShape& shape) {
+    if (direction_ == Direction::down)
+      if (auto can = can_be_undone(*move.migration); !can) return can;
+    auto losses = losses_of(connection_, move.script(), shape);
+    if (!losses) return losses.error();
+    move.losses = *std::move(losses);
+    if (!move.losses.empty() && !options_.allow_data_loss) return would_lose(move);
+    return {};
+  }
+
+  base::Result<void> perform(const Move& move, bool has_history) {
+    const auto started = options_.clock->now();
+    if (connection_.engine() == db::Engine::postgres)
+      // Somebody's long transaction must not make everybody wait behind this one.
+      if (auto set = connection_.run_script("SET LOCAL lock_timeout = '10s'"); !set) return set;
+    for (const auto statement : move.script().statements) {
+      if (auto passed = base::failpoint("migrate.statement"); !passed) return passed;
+      if (auto done = connection_.run_script(statement); !done) return done;
+    }
+    if (auto whole = foreign_keys_hold(); !whole) return whole;
+    const bool is_up = direction_ == Direction::up;
+    const int after = is_up ? move.migration->version : move.migration->version - 1;
+    auto shape = introspect(connection_, declared_names());
+    if (!shape) return shape.error();
+    if (auto as_declared = expect(*shape, after); !as_declared) return as_declared;
+    if (!is_up) return erase(connection_, *move.migration);
+    if (!has_history)
+      if (auto created = create_history(connection_); !created) return created;
+    return record(connection_, *move.migration, started, options_.clock->now());
+  }
+
+  base::Result<void> foreign_keys_hold() {
+    if (connection_.engine() == db::Engine::postgres) return {};  // it never lets them be broken
+    std::string broken;
+    auto checked = connection_.each_text(
+        "PRAGMA foreign_key_check", {}, [&](const db::Row& row) -> base::Result<void> {
+          if (broken.empty())
+            broken = fmt::format("row {} of {} refers to a row of {} that is not there",
+                                 row.integer(1), row.text(0), row.text(2));
+          return {};
+        });
+    if (!checked) return checked.error();
+    if (broken.empty()) return {};
+    return base::Error{.code = base::Code::conflict, .message = broken};
+  }
+
+  // The shape is that of this version: by fingerprint, or, where it has indexes that are not ours,
+  // by comparison with the version made anew.
+  base::Result<void> expect(const SchemaShape& shape, int version) {
+    const std::string declared =
+        version == 0 ? fingerprint(SchemaShape())
+                     : migrations_[static_cast<std::size_t>(version) - 1].fingerprint;
+    const std::string found = fingerprint(shape);
+    if (found == declared) return {};
+    auto expected = shape_of_script(connection_, script_up_to(migrations_, version));
+    if (!expected) return expected.error();
+    if (fingerprint(*expected) != declared)
+      return base::Error{.code = base::Code::drift,
+                         .message = fmt::format("the migration declares the fingerprint {}, but "
+                                                "its statements lead to {}",
+                                                declared, fingerprint(*expected))};
+    const auto [differences, notices] = compare(*expected, shape);
+    if (differences.empty()) return {};
+    std::vector<std::string> words;
+    for (const auto& difference : differences) words.push_back(difference.words());
+    return base::Error{.code = base::Code::drift,
+                       .message = fmt::format("the schema differs from that of version {}: {}",
+                                              version, fmt::join(words, "; ")),
+                       .remedy = "tertulia db status"};
+  }
+
+  db::Connection& connection_;
+  std::span<const Migration> migrations_;
+  int to_;
+  Direction direction_;
+  const RunOptions& options_;
+  Plan done_;
+};
+
+}  // namespace
+
+std::string Loss::words() const {
+  return column.empty() ? fmt::format("{} rows of {}", rows, table)
+                        : fmt::format("{} values of {}.{}", rows, table, column);
+}
+
+base::Result<Plan> plan(db::Connection& connection, int to, std::span<const Migration> migrations) {
+  if (auto exists = version_exists(to, migrations); !exists) return exists.error();
+  auto situation = read_situation(connection);
+  if (!situation) return situation.error();
+  if (auto may = may_be_moved(*situation, migrations); !may) return may.error();
+  Plan planned{.from = situation->version(), .to = to, .moves = {}};
+  const auto add = [&](const Migration& migration, Direction direction) -> base::Result<void> {
+    Move move{.migration = &migration, .direction = direction, .losses = {}};
+    auto losses = losses_of(connection, move.script(), situation->shape);
+    if (!losses) return losses.error();
+    move.losses = *std::move(losses);
+    planned.moves.push_back(std::move(move));
+    return {};
+  };
+  for (int version = planned.from; version < to; ++version)
+    if (auto added = add(migrations[static_cast<std::size_t>(version)], Direction::up); !added)
+      return added.error();
+  for (int version = planned.from; version > to; --version) {
+    const Migration& migration = migrations[static_cast<std::size_t>(version) - 1];
+    if (auto can = can_be_undone(migration); !can) return can.error();
+    if (auto added = add(migration, Direction::down); !added) return added.error();
+  }
+  return planned;
+}
+
+base::Result<Plan> migrate(db::Connection& connection, int to,
+                           std::span<const Migration> migrations, const RunOptions& options) {
+  if (auto exists = version_exists(to, migrations); !exists) return exists.error();
+  return Run(connection, migrations, to, Direction::up, options).run();
+}
+
+base::Result<Plan> rollback(db::Connection& connection, int to,
+                            std::span<const Migration> migrations, const RunOptions& options) {
+  // A refusal must come before the first move, not between two.
+  auto planned = plan(connection, to, migrations);
+  if (!planned) return planned.error();
+  for (const auto& move : planned->moves)
+    if (!move.losses.empty() && !options.allow_data_loss) return would_lose(move);
+  return Run(connection, migrations, to, Direction::down, options).run();
+}
+
+}  // namespace tertulia::schema

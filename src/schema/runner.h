@@ -1,0 +1,70 @@
+// The runner takes a database from version to version, each migration in one transaction of its
+// own: history read again, statements, foreign keys, fingerprint, history row, commit. Whatever
+// goes wrong, the database is at some version whole. Any number of programs may run at once: one
+// does the work, the others wait for it and find it done.
+//
+// The connection must have been opened for writing and be outside a transaction; the call ends so.
+// Errors: drift (the schema is not what its history says, or what the migration declares: named),
+// denied (rows would be lost), timeout (another program holds the lock), storage.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "schema/migration.h"
+
+namespace tertulia::schema {
+
+enum class Direction { up, down };
+
+// What a move would take away for ever.
+struct Loss {
+  std::string table;
+  std::string column;  // empty: the whole table
+  std::int64_t rows = 0;
+
+  [[nodiscard]] std::string words() const;  // "120 rows of step_execution_logs"
+};
+
+struct Move {
+  const Migration* migration = nullptr;
+  Direction direction = Direction::up;
+  std::vector<Loss> losses;
+
+  [[nodiscard]] const Script& script() const {
+    return direction == Direction::up ? migration->up : migration->down;
+  }
+};
+
+struct Plan {
+  int from = 0;
+  int to = 0;
+  std::vector<Move> moves;
+};
+
+struct RunOptions {
+  bool allow_data_loss = false;
+  std::chrono::milliseconds lock_patience = std::chrono::seconds(60);
+  const base::Clock* clock = &base::Clock::system();
+  std::function<void(const Move&)> on_move = {};  // before each
+};
+
+// What migrating or rolling back to version `to` would do. Reads only. Invalid where there is no
+// such version, denied where a migration on the way is irreversible.
+[[nodiscard]] base::Result<Plan> plan(db::Connection& connection, int to,
+                                      std::span<const Migration> migrations);
+
+// Goes up to version `to`; what was done (nothing, if the database is there or beyond).
+[[nodiscard]] base::Result<Plan> migrate(db::Connection& connection, int to,
+                                         std::span<const Migration> migrations,
+                                         const RunOptions& options = {});
+
+// Goes down to version `to`.
+[[nodiscard]] base::Result<Plan> rollback(db::Connection& connection, int to,
+                                          std::span<const Migration> migrations,
+                                          const RunOptions& options = {});
+
+}  // namespace tertulia::schema
