@@ -97,9 +97,12 @@ class ChatReceiver final : public Receiver {
     if (!listener_.on_done) return;
     Answer answer;
     if (reply_) answer = reply_->finish(ending.why == Ending::Why::finished, hear_);
+    if (!head_.request_id.empty()) answer.request_id = head_.request_id;
+    for (std::string* const text :
+         {&answer.error, &answer.request_id, &answer.model, &answer.finish_reason})
+      mask(*text);
     judge(ending, answer);
     answer.http_status = head_.status;
-    if (!head_.request_id.empty()) answer.request_id = head_.request_id;
     if (answer.outcome != Outcome::ok)
       answer.retry_after =
           parse_retry_after(head_.retry_after_ms, head_.retry_after, base::Clock::system().now());
@@ -107,11 +110,9 @@ class ChatReceiver final : public Receiver {
       answer.usage.prompt_tokens = prompt_estimate_;
       answer.usage.completion_tokens = estimate_text_tokens(answer.text);
     }
-    for (std::string* const text :
-         {&answer.error, &answer.request_id, &answer.model, &answer.finish_reason})
-      mask(*text);
     answer.first_token = first_token_;
-    answer.duration = duration_cast<milliseconds>(steady_clock::now() - started_);
+    answer.duration =
+        std::max(first_token_, duration_cast<milliseconds>(steady_clock::now() - started_));
     const auto on_done = std::move(listener_.on_done);
     listener_ = {};
     on_done(std::move(answer));
@@ -170,8 +171,20 @@ class ChatReceiver final : public Receiver {
 
   void mask(std::string& text) const {
     if (key_.empty()) return;
-    for (std::size_t at = 0; (at = text.find(key_, at)) != std::string::npos;)
-      text.replace(at, key_.size(), "[key]");
+    constexpr std::string_view kMask = "[key]";
+    for (std::size_t at = 0; (at = text.find(key_, at)) != std::string::npos; at += kMask.size())
+      text.replace(at, key_.size(), kMask);
+    // The server's words were shortened, perhaps inside the key: then its beginning stands before
+    // the ellipsis.
+    constexpr std::string_view kEllipsis = "…";
+    const std::size_t cut =
+        text.ends_with(kEllipsis) ? text.size() - kEllipsis.size() : text.size();
+    for (std::size_t length = std::min(key_.size() - 1, cut); length >= 4; --length)
+      if (std::string_view(text).substr(cut - length, length) ==
+          std::string_view(key_).substr(0, length)) {
+        text.replace(cut - length, length, kMask);
+        return;
+      }
   }
 
   const OpenAiConfig config_;

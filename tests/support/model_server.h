@@ -61,6 +61,9 @@ class Reply final {
   void close();
   void reset();
 
+  // Whether either side has ended the connection, as far as writing has shown.
+  [[nodiscard]] bool closed() const { return closed_; }
+
   // Returns when the client has closed its side, or the server is stopping.
   void wait_until_client_leaves();
 
