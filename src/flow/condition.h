@@ -43,7 +43,8 @@ struct Condition {
 class Facts {
  public:
   virtual ~Facts() = default;
-  [[nodiscard]] virtual std::optional<std::string_view> last_message(std::string_view role) const = 0;
+  [[nodiscard]] virtual std::optional<std::string_view> last_message(
+      std::string_view role) const = 0;
   [[nodiscard]] virtual const json::value* output(std::string_view step) const = 0;
   [[nodiscard]] virtual const json::value* variable(std::string_view name) const = 0;
   [[nodiscard]] virtual std::int64_t round() const = 0;

@@ -33,8 +33,8 @@ namespace json = boost::json;
 struct ContextRule {
   enum class Scope { none, topic, last, this_round, last_round, all };
   Scope scope = Scope::all;
-  std::vector<std::string> from;    // only what these said; empty: everyone
-  std::vector<std::string> except;  // not what these said
+  std::vector<std::string> from;     // only what these said; empty: everyone
+  std::vector<std::string> except;   // not what these said
   std::optional<std::int64_t> last;  // the last N of what is left
   std::optional<std::int64_t> max_tokens;
   bool include_topic = true;
@@ -65,8 +65,8 @@ struct Speak {
 
 struct Loop {
   std::int64_t max = 1;
-  int body = 0;   // the first instruction of the body
-  int check = 0;  // its loop_check
+  int body = 0;              // the first instruction of the body
+  int check = 0;             // its loop_check
   bool check_first = false;  // while
 };
 
@@ -87,9 +87,9 @@ struct If {
 struct Assignment {
   std::string variable;
   std::optional<json::value> literal;
-  std::string output;   // a step's name
-  std::string pointer;  // into the output, RFC 6901; empty: the whole
-  std::string stat;     // count min max mean median q1 q3 spread majority; empty: none
+  std::string output;           // a step's name
+  std::string pointer;          // into the output, RFC 6901; empty: the whole
+  std::string stat;             // count min max mean median q1 q3 spread majority; empty: none
   std::vector<std::string> of;  // the steps whose outputs the statistic is over
 };
 struct Set {
@@ -127,10 +127,10 @@ struct Instruction {
 // A role as a flow declares it.
 struct RoleDeclaration {
   std::string ref;
-  std::string use;      // the stored role it takes prompt and settings from; empty: none
-  std::string name;     // for people; the stored role's, else the ref, if not given
-  std::string prompt;   // empty if only `use` gives it
-  std::string model;    // profile name; empty: the session's
+  std::string use;     // the stored role it takes prompt and settings from; empty: none
+  std::string name;    // for people; the stored role's, else the ref, if not given
+  std::string prompt;  // empty if only `use` gives it
+  std::string model;   // profile name; empty: the session's
   json::object parameters;
 };
 
@@ -154,7 +154,7 @@ struct Program {
   std::string name;
   std::string title;
   std::string language = "en";
-  std::string topic;  // the default
+  std::string topic;                   // the default
   std::vector<RoleDeclaration> roles;  // in the order of the text
   std::vector<VariableDeclaration> variables;
   std::map<std::string, std::string> format;  // overrides of the standing words

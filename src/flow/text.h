@@ -22,7 +22,7 @@ struct Reference {
 class Text final {
  public:
   struct Piece {
-    std::string literal;      // used if is_reference is false
+    std::string literal;  // used if is_reference is false
     Reference reference;
     bool is_reference = false;
   };

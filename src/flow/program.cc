@@ -1,0 +1,164 @@
+#include "flow/program.h"
+
+#include <fmt/format.h>
+
+#include <array>
+
+#include "flow/spec.h"
+
+namespace tertulia::flow {
+
+std::string_view Instruction::kind() const {
+  static constexpr std::array<std::string_view, 6> kKinds = {"speak", "loop", "loop_check",
+                                                             "if",    "set",  "end"};
+  return kKinds[step.index()];
+}
+
+std::string Instruction::label() const {
+  return name.empty() ? fmt::format("{} {}", kind(), path) : name;
+}
+
+json::object Limits::to_json() const {
+  json::object out;
+  out["steps"] = steps;
+  out["rounds"] = rounds;
+  if (time_ms) out["time_ms"] = *time_ms;
+  if (finish) out["finish"] = true;
+  return out;
+}
+
+base::Result<Limits> Limits::from_json(const json::value& value) {
+  Spec spec(value, "limits");
+  Limits limits;
+  limits.steps = spec.integer("steps", limits.steps);
+  limits.rounds = spec.integer("rounds", limits.rounds);
+  if (spec.has("time_ms")) limits.time_ms = spec.integer("time_ms", 0);
+  limits.finish = spec.flag("finish", false);
+  if (auto failed = spec.take_error()) return *failed;
+  return limits;
+}
+
+const RoleDeclaration* Program::role(std::string_view ref) const {
+  for (const RoleDeclaration& each : roles)
+    if (each.ref == ref) return &each;
+  return nullptr;
+}
+
+const Instruction* Program::named(std::string_view step) const {
+  if (step.empty()) return nullptr;
+  for (const Instruction& each : steps)
+    if (each.name == step) return &each;
+  return nullptr;
+}
+
+json::object Program::header_json() const {
+  json::object out;
+  out["name"] = name;
+  out["title"] = title;
+  out["language"] = language;
+  out["topic"] = topic;
+  json::array declared_roles;
+  for (const RoleDeclaration& each : roles) {
+    json::object role;
+    role["ref"] = each.ref;
+    if (!each.use.empty()) role["use"] = each.use;
+    if (!each.name.empty()) role["name"] = each.name;
+    if (!each.model.empty()) role["model"] = each.model;
+    declared_roles.push_back(std::move(role));
+  }
+  out["roles"] = std::move(declared_roles);
+  json::array declared_variables;
+  for (const VariableDeclaration& each : variables) {
+    json::object variable;
+    variable["name"] = each.name;
+    if (!each.type.empty()) variable["type"] = each.type;
+    declared_variables.push_back(std::move(variable));
+  }
+  out["variables"] = std::move(declared_variables);
+  if (!format.empty()) {
+    json::object words;
+    for (const auto& [key, text] : format) words[key] = text;
+    out["format"] = std::move(words);
+  }
+  out["limits"] = limits.to_json();
+  if (!result.empty()) out["result"] = result;
+  out["entry"] = entry;
+  return out;
+}
+
+json::object Program::spec_json(int index) const {
+  return write_instruction(steps[static_cast<size_t>(index)]);
+}
+
+std::vector<model::FlowStep> Program::to_rows() const {
+  std::vector<model::FlowStep> rows;
+  for (size_t i = 0; i < steps.size(); ++i) {
+    const Instruction& instruction = steps[i];
+    model::FlowStep row;
+    row.order = static_cast<std::int64_t>(i) + 1;
+    row.kind = std::string(instruction.kind());
+    if (!instruction.name.empty()) row.name = instruction.name;
+    row.spec = base::to_text(write_instruction(instruction));
+    if (const auto* speak = std::get_if<Speak>(&instruction.step)) {
+      row.speaker_role_ref = speak->role;
+      if (!speak->to.empty()) row.target_role_ref = speak->to;
+      row.context_scope = base::to_text(speak->context.to_json());
+      if (!speak->task.empty()) row.description = speak->task.source();
+    }
+    if (instruction.jump) {
+      json::object logic;
+      logic["next_step_order"] = instruction.jump->target + 1;
+      if (instruction.jump->max) logic["max_loops"] = *instruction.jump->max;
+      row.logic_config = base::to_text(logic);
+    }
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+base::Result<Program> Program::from_rows(const json::object& header,
+                                         const std::vector<model::FlowStep>& rows) {
+  Program program;
+  Spec spec(header, "flow");
+  program.name = spec.text("name");
+  program.title = spec.text("title");
+  program.language = spec.text("language");
+  program.topic = spec.text("topic");
+  program.result = spec.text("result");
+  program.entry = static_cast<int>(spec.integer("entry", 0));
+  for (const json::value& each : spec.list("roles")) {
+    Spec role(each, "role");
+    program.roles.push_back({.ref = role.text("ref"),
+                             .use = role.text("use"),
+                             .name = role.text("name"),
+                             .prompt = {},
+                             .model = role.text("model"),
+                             .parameters = {}});
+    if (auto failed = role.take_error()) return *failed;
+  }
+  for (const json::value& each : spec.list("variables")) {
+    Spec variable(each, "variable");
+    program.variables.push_back({.name = variable.text("name"),
+                                 .type = variable.text("type"),
+                                 .initial = {},
+                                 .schema = {}});
+    if (auto failed = variable.take_error()) return *failed;
+  }
+  for (const auto& [key, text] : spec.texts("format")) program.format[key] = text;
+  if (const json::value* limits = header.if_contains("limits")) {
+    auto read = Limits::from_json(*limits);
+    if (!read) return read.error();
+    program.limits = *read;
+  }
+  if (auto failed = spec.take_error()) return *failed;
+  for (const model::FlowStep& row : rows) {
+    auto parsed = base::parse_json(row.spec.value_or(""));
+    if (!parsed) return parsed.error().in(fmt::format("flow step {}", row.order));
+    auto instruction = read_instruction(*parsed, static_cast<int>(rows.size()));
+    if (!instruction) return instruction.error().in(fmt::format("flow step {}", row.order));
+    program.steps.push_back(*std::move(instruction));
+  }
+  return program;
+}
+
+}  // namespace tertulia::flow
