@@ -1,0 +1,45 @@
+// Config is what is in force for this run of the program: built-in values, then the files, then the
+// environment, then flags; each value knows where it came from. Keys of models are never in it, only
+// where they are.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "llm/profile.h"
+
+namespace tertulia::cli {
+
+struct Setting {
+  std::string value;
+  std::string source;  // "built-in", a file's path, "TERTULIA_DB", "--db"
+};
+
+struct Config {
+  Setting database;
+  Setting model;  // a profile's name or a model's specification
+  Setting log;    // error, warn, info, debug
+  std::map<std::string, llm::ModelProfile> models;
+  std::map<std::string, std::string> model_sources;  // by profile: the file that has it
+  std::vector<std::string> files;                    // read, in order
+
+  // A profile by name, or by specification (provider/model[@base-url]); an error says what there is.
+  [[nodiscard]] base::Result<llm::ModelProfile> profile(const std::string& name) const;
+  [[nodiscard]] std::vector<std::string> profile_names() const;
+};
+
+// What flags say; empty where they say nothing.
+struct ConfigFlags {
+  std::string config_file;
+  std::string database;
+  std::string model;
+  std::string log;
+};
+
+// Reads files and environment. Invalid with file, line and column where a file is wrong; unknown
+// keys are errors.
+[[nodiscard]] base::Result<Config> load_config(const ConfigFlags& flags);
+
+}  // namespace tertulia::cli
