@@ -15,14 +15,14 @@ namespace {
 // Indexes that are not ours do no harm and are common: they must not cost a full comparison.
 std::vector<std::string> take_away_foreign_indexes(SchemaShape& shape) {
   std::vector<std::string> notices;
-  for (auto& [name, table] : shape.tables) {
-    const TableDescription* declared = find_declared(name);
+  for (auto& table : shape.tables) {
+    const TableDescription* declared = find_declared(table.first);
     if (declared == nullptr) continue;
-    std::erase_if(table.indexes, [&](const auto& index) {
+    std::erase_if(table.second.indexes, [&](const auto& index) {
       const bool is_ours = std::any_of(declared->indexes.begin(), declared->indexes.end(),
                                        [&](const Index& each) { return each.name == index.first; });
       if (!is_ours)
-        notices.push_back(fmt::format("{}: index {} {} is not Tertulia's", name, index.first,
+        notices.push_back(fmt::format("{}: index {} {} is not Tertulia's", table.first, index.first,
                                       index.second.words()));
       return !is_ours;
     });
