@@ -1,5 +1,5 @@
 -- The six tables that the older system began with, with the columns it had then.
--- fingerprint postgres: ?
+-- fingerprint postgres: aae393ed4bd4c42ad5a6562b1528dd337eb28e6bbcbbc80fa5449862301d48d3
 -- compatible: no
 
 CREATE TABLE roles (

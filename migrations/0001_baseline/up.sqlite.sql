@@ -1,5 +1,5 @@
 -- The six tables that the older system began with, with the columns it had then.
--- fingerprint sqlite: ?
+-- fingerprint sqlite: f2929734ceb22c81ce473a39ddee62254286d49cc2ef3f4266974ee134309427
 -- compatible: no
 
 CREATE TABLE roles (

@@ -1,6 +1,6 @@
 -- One row for each execution of a step: the table whose absence this project began with.
 -- 21 columns, eleven indexes: see docs/decisions/0001-twenty-one-columns-eleven-indexes.md.
--- fingerprint postgres: ?
+-- fingerprint postgres: 805c7f989ca8a5ce6054d116f8170f6e1187393ae177a183b8955825afbbe3d2
 -- compatible: no
 
 CREATE TABLE step_execution_logs (

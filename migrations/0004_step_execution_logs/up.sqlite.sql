@@ -1,6 +1,6 @@
 -- One row for each execution of a step: the table whose absence this project began with.
 -- 21 columns, eleven indexes: see docs/decisions/0001-twenty-one-columns-eleven-indexes.md.
--- fingerprint sqlite: ?
+-- fingerprint sqlite: 752fa0967a1bf1c95296f4afc1da9247ce182a256eb58c76861e08c098754090
 -- compatible: no
 
 CREATE TABLE step_execution_logs (

@@ -1,6 +1,6 @@
 -- A flow keeps its versions as they were written; a step belongs to one of them and holds its whole
 -- instruction in `spec`. A template's name now names a flow on the command line: it is unique.
--- fingerprint postgres: ?
+-- fingerprint postgres: 477a3d1722d66daeee6e9864e78d73e03b269ba7684e15b613221e87d6311f09
 -- compatible: no
 
 CREATE TABLE flow_versions (

@@ -1,6 +1,6 @@
 -- A flow keeps its versions as they were written; a step belongs to one of them and holds its whole
 -- instruction in `spec`. A template's name now names a flow on the command line: it is unique.
--- fingerprint sqlite: ?
+-- fingerprint sqlite: 629dd64ab32d94d2c24f5af2865f3dbdccfd13bf08db2fcde15b0f548ead0793
 -- compatible: no
 
 CREATE TABLE flow_versions (

@@ -1,6 +1,6 @@
 -- A session performs a version of a flow: its seed, its result and why it stopped; its messages
 -- have positions and may be versions of documents; the machine's state stands beside it.
--- fingerprint postgres: ?
+-- fingerprint postgres: 8588e7995d0fa361e97a2853a4c56c624f36322f336e19c31a55f83e28f0f2df
 -- compatible: no
 
 ALTER TABLE sessions ADD COLUMN flow_version_id BIGINT REFERENCES flow_versions (id);

@@ -1,6 +1,6 @@
 -- A session performs a version of a flow: its seed, its result and why it stopped; its messages
 -- have positions and may be versions of documents; the machine's state stands beside it.
--- fingerprint sqlite: ?
+-- fingerprint sqlite: c95094301eb6c327236bb9b59cf01bdc5f691420bece83b31608180cddfdb7b9
 -- compatible: no
 
 ALTER TABLE sessions ADD COLUMN flow_version_id INTEGER REFERENCES flow_versions (id);

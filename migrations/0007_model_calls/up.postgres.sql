@@ -1,5 +1,5 @@
 -- One row for each attempt at a call to a model: what it was, what it cost, how it failed.
--- fingerprint postgres: ?
+-- fingerprint postgres: ba7ac333b50eaf070b110817cd0787eddb1e09cd0d410e29114e6fe8ee600060
 -- compatible: no
 
 CREATE TABLE model_calls (

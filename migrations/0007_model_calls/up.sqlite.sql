@@ -1,5 +1,5 @@
 -- One row for each attempt at a call to a model: what it was, what it cost, how it failed.
--- fingerprint sqlite: ?
+-- fingerprint sqlite: 4cf7b958da26f3a26b61f79fa0fbfd5578402075dfb00d5f22427796781c458c
 -- compatible: no
 
 CREATE TABLE model_calls (

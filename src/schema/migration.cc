@@ -36,6 +36,11 @@ std::string directive(std::string_view text, std::string_view key) {
   return std::string(line.substr(0, line.find_last_not_of(" \t\r") + 1));
 }
 
+// As migration folders and directives write it.
+std::string_view dialect_of(db::Engine engine) {
+  return engine == db::Engine::sqlite ? "sqlite" : "postgres";
+}
+
 // DROP TABLE [IF EXISTS] t; ALTER TABLE t DROP [COLUMN] [IF EXISTS] c.
 void find_dropped(const std::vector<Token>& tokens, std::vector<Dropped>& dropped) {
   const auto is = [&](std::size_t at, std::string_view word) {
@@ -93,7 +98,7 @@ base::Result<Migration> parse_migration(db::Engine engine, int version, std::str
       .name = name,
       .up = {},
       .down = {},
-      .fingerprint = directive(up, fmt::format("fingerprint {}", db::engine_name(engine))),
+      .fingerprint = directive(up, fmt::format("fingerprint {}", dialect_of(engine))),
       .compatible = directive(up, "compatible") == "yes",
       .irreversible = directive(down, "irreversible"),
       .checksum = base::sha256_hex(normalised_text(up))};
@@ -109,7 +114,7 @@ base::Result<Migration> parse_migration(db::Engine engine, int version, std::str
   migration.down = *std::move(down_script);
   if (migration.up.statements.empty()) return invalid("it has no statements");
   if (migration.fingerprint.empty())
-    return invalid(fmt::format("it declares no fingerprint for {}", db::engine_name(engine)));
+    return invalid(fmt::format("it declares no fingerprint for {}", dialect_of(engine)));
   if (migration.down.statements.empty() == migration.irreversible.empty())
     return invalid("its down must hold statements or say '-- irreversible: reason'");
   return migration;

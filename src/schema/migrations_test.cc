@@ -22,13 +22,14 @@ INSTANTIATE_TEST_SUITE_P(, Migrations, kBothEngines, engine_of);
 
 TEST_P(Migrations, EachLeadsToTheFingerprintThatItDeclares) {
   for (const auto& migration : database_.all()) {
-    auto shape = shape_of_script(database_.connection(),
-                                 script_up_to(database_.all(), migration.version));
+    auto shape =
+        shape_of_script(database_.connection(), script_up_to(database_.all(), migration.version));
     ASSERT_TRUE(shape) << migration.full_name() << ": " << shape.error().message << "\n"
                        << shape.error().detail;
     EXPECT_EQ(fingerprint(*shape), migration.fingerprint)
         << "put into " << migration.full_name() << ": -- fingerprint "
-        << db::engine_name(database_.engine()) << ": " << fingerprint(*shape);
+        << (database_.engine() == db::Engine::sqlite ? "sqlite: " : "postgres: ")
+        << fingerprint(*shape);
   }
 }
 
