@@ -85,8 +85,8 @@ FlowSnapshot snapshot_of(const CastingCall& call, Mistakes& mistakes) {
         mistakes.add(fmt::format("variable '{}' is declared as {}, '{}' is not", variable.name,
                                  variable.type, given->second));
       } else if (const auto broken = bound_broken(value, variable.schema)) {
-        mistakes.add(fmt::format("variable '{}' {}, not {}", variable.name, *broken,
-                                 given->second));
+        mistakes.add(
+            fmt::format("variable '{}' {}, not {}", variable.name, *broken, given->second));
       }
       snapshot.variables[variable.name] = std::move(value);
     } else if (variable.initial) {
@@ -116,8 +116,8 @@ void take_settings(Character& character, const std::optional<std::string>& setti
   if (!settings) return;
   auto parsed = base::parse_json(*settings);
   if (!parsed || !parsed->is_object()) {
-    mistakes.add(fmt::format("the stored role '{}' has settings that are no JSON object",
-                             character.name));
+    mistakes.add(
+        fmt::format("the stored role '{}' has settings that are no JSON object", character.name));
     return;
   }
   for (const auto& member : parsed->get_object()) {
@@ -141,9 +141,10 @@ Character character_of(const flow::RoleDeclaration& declared, const std::string&
     if (!stored) {
       mistakes.add(stored.error().message);
     } else if (!*stored) {
-      mistakes.add(fmt::format(
-          "role '{}' is to be played by '{}', but there is no such stored role (tertulia role list)",
-          declared.ref, stored_name));
+      mistakes.add(
+          fmt::format("role '{}' is to be played by '{}', but there is no such stored role "
+                      "(tertulia role list)",
+                      declared.ref, stored_name));
     } else {
       const bool is_override = stored_name != declared.use;
       if (declared.name.empty() || is_override) character.name = (*stored)->name;
@@ -167,7 +168,7 @@ base::Result<json::object> frozen_with(llm::ModelProfile profile, const json::ob
   auto over = llm::Parameters::from_json(json::value(parameters));
   if (!over) return over.error();
   profile.parameters = profile.parameters.with(*over);
-  return freeze(profile);
+  return profile.to_json();
 }
 
 }  // namespace
@@ -209,12 +210,13 @@ base::Result<store::NewSession> cast(const CastingCall& call, const ProfileSourc
       mistakes.add(fmt::format("the flow has no role '{}'{}", ref, did_you_mean(ref, refs)));
   for (const auto& step : program.steps) {
     const auto* speak = std::get_if<flow::Speak>(&step.step);
-    if (speak == nullptr || speak->model.empty() || snapshot.models.contains(speak->model)) continue;
+    if (speak == nullptr || speak->model.empty() || snapshot.models.contains(speak->model))
+      continue;
     auto profile = profiles(speak->model);
     if (!profile) {
       mistakes.add(profile.error().in(fmt::format("step '{}'", step.label())).message);
     } else {
-      snapshot.models[speak->model] = freeze(*profile);
+      snapshot.models[speak->model] = profile->to_json();
     }
   }
   if (mistakes.any()) return mistakes.error();

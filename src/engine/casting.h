@@ -14,14 +14,11 @@
 
 namespace tertulia::engine {
 
-// A profile by name, as the configuration or the command line knows it; an error says what there is.
+// A profile by name, as the configuration or the command line knows it; an error says what there
+// is.
 using ProfileSource = std::function<base::Result<llm::ModelProfile>(const std::string& name)>;
 // A stored role by name; nothing where there is none.
 using RoleSource = std::function<base::Result<std::optional<model::Role>>(const std::string& name)>;
-
-// A profile as sessions freeze it, and back: no secrets, only where the key comes from.
-[[nodiscard]] base::json::object freeze(const llm::ModelProfile& profile);
-[[nodiscard]] base::Result<llm::ModelProfile> thaw(const base::json::object& frozen);
 
 struct CastingCall {
   const flow::Program* program = nullptr;
@@ -29,15 +26,15 @@ struct CastingCall {
   const model::FlowVersion* version = nullptr;
   std::string profile;  // of roles that name none
   std::optional<std::string> topic;
-  std::map<std::string, std::string> roles;  // role reference -> name of a stored role
+  std::map<std::string, std::string> roles;      // role reference -> name of a stored role
   std::map<std::string, std::string> variables;  // as a person wrote them: JSON, or else text
   std::optional<flow::Limits> limits;
   std::int64_t seed = 0;
   base::Timestamp now;
 };
 
-// Invalid where a role reference or variable is unknown (with a near name), a variable is missing or
-// of another type, a stored role or a profile is not there: all mistakes in one error.
+// Invalid where a role reference or variable is unknown (with a near name), a variable is missing
+// or of another type, a stored role or a profile is not there: all mistakes in one error.
 [[nodiscard]] base::Result<store::NewSession> cast(const CastingCall& call,
                                                    const ProfileSource& profiles,
                                                    const RoleSource& roles);

@@ -86,7 +86,10 @@ class Builder final {
       if (row.status == StepStatus::pending) opened.started_at.reset();
       return;
     }
-    store::RowChanged changed{.order = row.order, .status = row.status, .attempt = row.attempt};
+    store::RowChanged changed;
+    changed.order = row.order;
+    changed.status = row.status;
+    changed.attempt = row.attempt;
     if (row.status == StepStatus::running) changed.started_at = facts_.now;
     built_.commit.changed.push_back(std::move(changed));
   }

@@ -20,7 +20,7 @@ struct CommitFacts {
   base::Timestamp now;
   std::int64_t lease_token = 0;
   double memory_mb = 0;
-  std::optional<std::string> session_result;    // JSON, of a session that has finished
+  std::optional<std::string> session_result;             // JSON, of a session that has finished
   const base::json::object* context_snapshot = nullptr;  // of the step whose row is opened
   bool announce = true;
 };

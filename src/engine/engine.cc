@@ -132,11 +132,10 @@ base::Result<std::int64_t> Engine::claim(db::Connection& connection, model::Id s
   auto token = store::claim_lease(connection, session, node_.name(), dead, now);
   if (!token) return token.error();
   if (*token) return **token;
-  return base::Error{
-      .code = base::Code::conflict,
-      .message = fmt::format("session {} is performed by another process (node {})", session,
-                             *lease ? (*lease)->node : "unknown"),
-      .remedy = fmt::format("watch it: tertulia session messages {}", session)};
+  return base::Error{.code = base::Code::conflict,
+                     .message = fmt::format("session {} is performed by another process (node {})",
+                                            session, *lease ? (*lease)->node : "unknown"),
+                     .remedy = fmt::format("watch it: tertulia session messages {}", session)};
 }
 
 base::Result<Engine::Taken> Engine::take(db::Connection& connection, model::Id session) {
@@ -161,7 +160,8 @@ base::Result<Engine::Taken> Engine::take(db::Connection& connection, model::Id s
       kMessagesAtStart);
   if (!messages) return give_up(messages.error());
 
-  Taken taken{.session = *std::move(data), .state = *std::move(state), .record = {}, .token = *token};
+  Taken taken{
+      .session = *std::move(data), .state = *std::move(state), .record = {}, .token = *token};
   auto shared = std::make_shared<SessionData>();  // what to_said needs of it
   shared->role_refs = taken.session.role_refs;
   taken.record = std::make_unique<SessionRecord>(
@@ -190,13 +190,13 @@ void Engine::begin(Taken taken, Action action, std::optional<flow::Limits> limit
                    Performance::Ended ended) {
   const bool is_new = taken.state.status == model::SessionStatus::not_started;
   const model::Id id = taken.session.id;
-  std::map<std::string, base::json::value, std::less<>> variables = taken.session.snapshot.variables;
+  std::map<std::string, base::json::value, std::less<>> variables =
+      taken.session.snapshot.variables;
   const flow::Limits at_start = limits.value_or(taken.session.snapshot.limits);
   auto performance = std::make_shared<Performance>(
       services_, std::move(taken.session), std::move(taken.state), std::move(taken.record),
-      taken.token, [this, ended = std::move(ended)](const Outcome& outcome) {
-        on_ended(outcome, ended);
-      });
+      taken.token,
+      [this, ended = std::move(ended)](const Outcome& outcome) { on_ended(outcome, ended); });
   performances_[id] = performance;
   switch (action) {
     case Action::step:
@@ -209,9 +209,15 @@ void Engine::begin(Taken taken, Action action, std::optional<flow::Limits> limit
         performance->resume(limits);
       }
       return;
-    case Action::retry: performance->begin(flow::RetryStep{}); return;
-    case Action::skip: performance->skip_then_pause(); return;
-    case Action::cancel: performance->begin(flow::Cancel{}); return;
+    case Action::retry:
+      performance->begin(flow::RetryStep{});
+      return;
+    case Action::skip:
+      performance->skip_then_pause();
+      return;
+    case Action::cancel:
+      performance->begin(flow::Cancel{});
+      return;
   }
 }
 
@@ -260,7 +266,8 @@ void Engine::heartbeat() {
       if (!renewed) spdlog::warn("the leases could not be renewed: {}", renewed.error().message);
     });
   }
-  loop_->post_at(std::chrono::steady_clock::now() + store::kLeaseHeartbeat, [this] { heartbeat(); });
+  loop_->post_at(std::chrono::steady_clock::now() + store::kLeaseHeartbeat,
+                 [this] { heartbeat(); });
 }
 
 void Engine::look_for_requests() {
@@ -278,8 +285,7 @@ void Engine::look_for_requests() {
           if (auto done = store::clear_request(connection, request.session, request.token); !done)
             spdlog::warn("session {}: {}", request.session, done.error().message);
         });
-        if (request.request == "pause")
-          performance->pause_after_step(model::StopReason::asked);
+        if (request.request == "pause") performance->pause_after_step(model::StopReason::asked);
         if (request.request == "pause_now") performance->pause_now();
         if (request.request == "cancel") performance->cancel();
       }

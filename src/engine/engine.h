@@ -1,5 +1,5 @@
-// Engine performs sessions: many at once in one process, each under a lease, on one loop thread with
-// one writer. It is what the command line, the server and the library drive.
+// Engine performs sessions: many at once in one process, each under a lease, on one loop thread
+// with one writer. It is what the command line, the server and the library drive.
 //
 // Threads: all functions are safe from any thread but the engine's own. Callbacks come on the
 // engine's loop and must not block. The destructor stops at once: sessions stay as their last
@@ -51,9 +51,9 @@ class Engine final {
   [[nodiscard]] Writer& writer() { return *writer_; }
   [[nodiscard]] const std::string& node_name() const { return node_.name(); }
 
-  // Claims the session's lease and begins to perform it; `ended` is called once when it has stopped,
-  // for whatever reason. Fails with conflict where another process performs it (the error names the
-  // node), or where the action does not fit its state; with not_found; with storage.
+  // Claims the session's lease and begins to perform it; `ended` is called once when it has
+  // stopped, for whatever reason. Fails with conflict where another process performs it (the error
+  // names the node), or where the action does not fit its state; with not_found; with storage.
   // `limits` replaces the limits in force.
   [[nodiscard]] base::Result<void> perform(model::Id session, Action action,
                                            std::optional<flow::Limits> limits,
@@ -90,7 +90,7 @@ class Engine final {
   Node node_;
   FlowCache flows_;
   EventBus bus_;
-  std::unique_ptr<db::Connection> reader_;  // the loop's
+  std::unique_ptr<db::Connection> reader_;                          // the loop's
   std::map<model::Id, std::shared_ptr<Performance>> performances_;  // the loop's
   bool closing_ = false;                                            // the loop's
   std::mutex mutex_;

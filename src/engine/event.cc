@@ -6,14 +6,22 @@ namespace tertulia::engine {
 
 std::string_view event_name(Event::Type type) {
   switch (type) {
-    case Event::Type::session_started: return "session.started";
-    case Event::Type::step_started: return "step.started";
-    case Event::Type::token: return "token";
-    case Event::Type::message: return "message";
-    case Event::Type::step_completed: return "step.completed";
-    case Event::Type::attempt_failed: return "attempt.failed";
-    case Event::Type::session_paused: return "session.paused";
-    case Event::Type::session_finished: return "session.finished";
+    case Event::Type::session_started:
+      return "session.started";
+    case Event::Type::step_started:
+      return "step.started";
+    case Event::Type::token:
+      return "token";
+    case Event::Type::message:
+      return "message";
+    case Event::Type::step_completed:
+      return "step.completed";
+    case Event::Type::attempt_failed:
+      return "attempt.failed";
+    case Event::Type::session_paused:
+      return "session.paused";
+    case Event::Type::session_finished:
+      return "session.finished";
   }
   return "";
 }

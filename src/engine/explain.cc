@@ -99,9 +99,8 @@ base::Result<Explanation> explain(db::Connection& connection, FlowCache& flows, 
     auto prepared = prepare_request(*data, at, record, record, **provider);
     if (!prepared) return disagree(prepared.error().message);
     ++explanation.requests_rebuilt;
-    const auto row = std::find_if(input.log.begin(), input.log.end(), [&](const auto& each) {
-      return each.execution_order == order;
-    });
+    const auto row = std::find_if(input.log.begin(), input.log.end(),
+                                  [&](const auto& each) { return each.execution_order == order; });
     if (row != input.log.end() && recorded_sha256(*row) != prepared->sha256)
       disagree(fmt::format("request_sha256: log has {}, rebuilt is {}", recorded_sha256(*row),
                            prepared->sha256));

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "engine/commit_builder.h"
 #include "engine/resident_set.h"
@@ -18,8 +19,10 @@ model::StopReason stop_reason_of(llm::Outcome outcome) {
   switch (outcome) {
     case llm::Outcome::auth:
     case llm::Outcome::quota:
-    case llm::Outcome::connection: return model::StopReason::model_unavailable;
-    default: return model::StopReason::step_failed;
+    case llm::Outcome::connection:
+      return model::StopReason::model_unavailable;
+    default:
+      return model::StopReason::step_failed;
   }
 }
 
@@ -53,7 +56,9 @@ Performance::Performance(Services& services, SessionData session, flow::State st
       lease_token_(lease_token),
       ended_(std::move(ended)) {}
 
-void Performance::begin(flow::Event first) { apply({std::move(first)}, {}); }
+void Performance::begin(flow::Event first) {
+  apply({std::move(first)}, {});
+}
 
 void Performance::resume(std::optional<flow::Limits> limits) {
   if (state_.status != model::SessionStatus::running) {
@@ -88,7 +93,9 @@ void Performance::resume(std::optional<flow::Limits> limits) {
   apply({flow::Interrupted{}}, std::move(calls));
 }
 
-void Performance::skip_then_pause() { apply({flow::Skip{}, flow::Pause{}}, {}); }
+void Performance::skip_then_pause() {
+  apply({flow::Skip{}, flow::Pause{}}, {});
+}
 
 void Performance::pause_after_step(model::StopReason reason) {
   wishes_.pause_after_step = reason;
@@ -156,8 +163,8 @@ void Performance::apply(std::vector<flow::Event> events, std::vector<store::Call
   }
   asks = asks && state_.status == model::SessionStatus::running;
   if (asks && resumes && !opens && state_.open)
-    effects.emplace_back(flow::ChangeRow{state_.open->order, state_.open->status,
-                                         state_.open->attempt});
+    effects.emplace_back(
+        flow::ChangeRow{state_.open->order, state_.open->status, state_.open->attempt});
   if (opens || (asks && !prepared_)) {
     if (auto done = prepare(); !done) return end(done.error());
   }
@@ -326,16 +333,15 @@ void Performance::take_failure(const llm::Answer& answer, store::CallMade made) 
   if (step_time_left().count() <= 0)
     return apply({flow::StepTimedOut{.duration_ms = step_time().count()}}, std::move(calls));
   const flow::Speak& speak = open_speak();
-  const auto delay = llm::retry_delay(
-      answer.outcome, static_cast<int>(state_.open->failures + 1), answer.retry_after,
-      {.attempts = static_cast<int>(speak.retry.attempts),
-       .backoff = milliseconds(speak.retry.backoff_ms)},
-      session_.seed, prepared_->request.hints.path);
-  flow::AttemptFailed failed{
-      .message = answer.error,
-      .again = delay && *delay < step_time_left(),
-      .reason = stop_reason_of(answer.outcome),
-      .duration_ms = step_time().count()};
+  const auto delay = llm::retry_delay(answer.outcome, static_cast<int>(state_.open->failures + 1),
+                                      answer.retry_after,
+                                      {.attempts = static_cast<int>(speak.retry.attempts),
+                                       .backoff = milliseconds(speak.retry.backoff_ms)},
+                                      session_.seed, prepared_->request.hints.path);
+  flow::AttemptFailed failed{.message = answer.error,
+                             .again = delay && *delay < step_time_left(),
+                             .reason = stop_reason_of(answer.outcome),
+                             .duration_ms = step_time().count()};
   // A pause that was asked for comes before another attempt.
   std::vector<flow::Event> events;
   events.emplace_back(std::move(failed));
@@ -404,8 +410,7 @@ store::CallMade Performance::call_made(const llm::Answer& answer) const {
 }
 
 milliseconds Performance::step_time() const {
-  return std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() -
-                                                  step_started_);
+  return std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - step_started_);
 }
 
 milliseconds Performance::step_time_left() const {

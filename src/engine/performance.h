@@ -1,9 +1,9 @@
 // Performance carries out what the flow machine asks for one session: it asks models, and puts what
 // came of it into one commit a step. Lives on the engine's loop, made by Engine; not thread-safe.
 //
-// A step goes: the answer arrives -> the machine advances -> rows, message, call and state, with the
-// next step's row, are one commit -> when that is durable it is announced, and only then the next
-// model is asked. A crash between the answer and the commit costs one repeated call.
+// A step goes: the answer arrives -> the machine advances -> rows, message, call and state, with
+// the next step's row, are one commit -> when that is durable it is announced, and only then the
+// next model is asked. A crash between the answer and the commit costs one repeated call.
 #pragma once
 
 #include <chrono>
@@ -82,8 +82,8 @@ class Performance final : public std::enable_shared_from_this<Performance> {
 
   void apply(std::vector<flow::Event> events, std::vector<store::CallMade> calls,
              std::chrono::milliseconds delay = {});
-  void on_durable(const base::Result<void>& result, const Announcements& announcements,
-                  bool asks, std::chrono::milliseconds delay);
+  void on_durable(const base::Result<void>& result, const Announcements& announcements, bool asks,
+                  std::chrono::milliseconds delay);
   [[nodiscard]] bool carry_out_wishes();
   void ask_after(std::chrono::milliseconds delay);
   void ask();

@@ -50,9 +50,9 @@ base::Result<PreparedRequest> prepare_request(const SessionData& session, const 
     return base::Error{.code = base::Code::internal,
                        .message = "the cast lacks the role '" + speak.role + "'"};
   const ModelInForce force = model_in_force(session, speak, *role);
-  auto prompt = flow::make_prompt(
-      program, state, session.cast, session.topic, history, record,
-      [&](std::string_view text) { return provider.estimate_tokens(text); });
+  auto prompt =
+      flow::make_prompt(program, state, session.cast, session.topic, history, record,
+                        [&](std::string_view text) { return provider.estimate_tokens(text); });
   if (!prompt) return prompt.error();
 
   PreparedRequest prepared;
@@ -61,8 +61,8 @@ base::Result<PreparedRequest> prepare_request(const SessionData& session, const 
     request.model = model->get_string();
   request.system = std::move(prompt->system);
   for (auto& turn : prompt->turns)
-    request.turns.push_back({turn.own ? llm::Turn::Kind::assistant : llm::Turn::Kind::user,
-                             std::move(turn.text)});
+    request.turns.push_back(
+        {turn.own ? llm::Turn::Kind::assistant : llm::Turn::Kind::user, std::move(turn.text)});
   request.schema = std::move(prompt->schema);
   request.server_schema = flag(*force.model, "json_schema");
   request.parameters = parameters_of(*force.model, speak.parameters);

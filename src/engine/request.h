@@ -12,8 +12,8 @@ namespace tertulia::engine {
 
 // The provider for a profile as it is frozen in a session (flow::CastRole::model). Whoever makes an
 // engine supplies it, with the keys that only the configuration knows.
-using ProviderSource = std::function<base::Result<std::shared_ptr<llm::Provider>>(
-    const base::json::object& model)>;
+using ProviderSource =
+    std::function<base::Result<std::shared_ptr<llm::Provider>>(const base::json::object& model)>;
 
 // The profile that a step's speaker is asked with: the step's own, else the role's.
 struct ModelInForce {

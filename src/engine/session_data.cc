@@ -64,9 +64,7 @@ base::Result<FlowSnapshot> FlowSnapshot::from_text(std::string_view text) {
   if (!parsed) return damaged(parsed.error().message);
   const json::object* in = parsed->if_object();
   if (in == nullptr) return damaged("it is no object");
-  const auto member = [&](const char* name) -> const json::value* {
-    return in->if_contains(name);
-  };
+  const auto member = [&](const char* name) -> const json::value* { return in->if_contains(name); };
   FlowSnapshot snapshot;
   const json::value *flow = member("flow"), *version = member("version"),
                     *sha256 = member("source_sha256"), *header = member("header"),

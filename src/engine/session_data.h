@@ -1,6 +1,6 @@
 // SessionData is all of a session that does not change while it is performed: its flow version as a
-// Program, its cast, its topic, and the ids by which rows refer to them. Read once when a session is
-// opened; programs are shared between the sessions of a version.
+// Program, its cast, its topic, and the ids by which rows refer to them. Read once when a session
+// is opened; programs are shared between the sessions of a version.
 #pragma once
 
 #include <map>
@@ -14,6 +14,7 @@
 #include "flow/cast.h"
 #include "flow/machine.h"
 #include "flow/program.h"
+#include "flow/prompt.h"
 #include "model/rows.h"
 
 namespace tertulia::engine {
@@ -44,7 +45,7 @@ struct FlowSnapshot {
   std::string flow;  // name
   std::int64_t version = 0;
   std::string source_sha256;
-  base::json::object header;                        // flow::Program::header_json
+  base::json::object header;                                        // flow::Program::header_json
   std::map<std::string, base::json::value, std::less<>> variables;  // as the session starts
   flow::Limits limits;
   std::map<std::string, base::json::object, std::less<>> models;  // of steps that name a profile

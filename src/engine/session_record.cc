@@ -10,8 +10,7 @@ namespace tertulia::engine {
 void SessionRecord::add(flow::Said said) {
   recent_bytes_ += said.text.size();
   recent_.push_back(std::move(said));
-  while (recent_.size() > 1 &&
-         (recent_.size() > kMaxRecent || recent_bytes_ > kMaxRecentBytes)) {
+  while (recent_.size() > 1 && (recent_.size() > kMaxRecent || recent_bytes_ > kMaxRecentBytes)) {
     recent_bytes_ -= recent_.front().text.size();
     recent_.pop_front();
   }
@@ -21,15 +20,16 @@ void SessionRecord::put_out(std::int64_t order, base::json::value output) {
   outputs_.insert_or_assign(order, std::move(output));
 }
 
-void SessionRecord::keep_outputs(
-    const std::map<std::string, std::int64_t, std::less<>>& outputs) {
+void SessionRecord::keep_outputs(const std::map<std::string, std::int64_t, std::less<>>& outputs) {
   if (outputs_.size() <= outputs.size()) return;
   std::set<std::int64_t> used;
   for (const auto& [name, order] : outputs) used.insert(order);
   std::erase_if(outputs_, [&](const auto& each) { return !used.contains(each.first); });
 }
 
-std::optional<base::Error> SessionRecord::take_error() { return std::exchange(error_, {}); }
+std::optional<base::Error> SessionRecord::take_error() {
+  return std::exchange(error_, {});
+}
 
 std::optional<std::string_view> SessionRecord::message(std::int64_t position) const {
   auto said = at(position);

@@ -1,7 +1,7 @@
 // SessionRecord is what a session has said and put out, for the machine (flow::Record) and for
-// contexts (flow::History). It keeps the latest messages in memory, up to a bound, and fetches older
-// ones in pages when they are asked for: a step's cost does not grow with the session.
-// Lives on the engine's loop; `fetch` reads the database.
+// contexts (flow::History). It keeps the latest messages in memory, up to a bound, and fetches
+// older ones in pages when they are asked for: a step's cost does not grow with the session. Lives
+// on the engine's loop; `fetch` reads the database.
 #pragma once
 
 #include <deque>
@@ -17,8 +17,8 @@ namespace tertulia::engine {
 class SessionRecord final : public flow::Record, public flow::History {
  public:
   // The messages at positions first to last.
-  using Fetch = std::function<base::Result<std::vector<flow::Said>>(std::int64_t first,
-                                                                    std::int64_t last)>;
+  using Fetch =
+      std::function<base::Result<std::vector<flow::Said>>(std::int64_t first, std::int64_t last)>;
   SessionRecord(std::string topic, Fetch fetch)
       : topic_(std::move(topic)), fetch_(std::move(fetch)) {}
 

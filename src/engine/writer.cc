@@ -13,9 +13,7 @@ constexpr std::size_t kMaxGroup = 256;
 }  // namespace
 
 Writer::Writer(std::unique_ptr<db::Connection> connection, Opener reopen)
-    : connection_(std::move(connection)),
-      reopen_(std::move(reopen)),
-      thread_([this] { work(); }) {}
+    : connection_(std::move(connection)), reopen_(std::move(reopen)), thread_([this] { work(); }) {}
 
 Writer::~Writer() {
   {

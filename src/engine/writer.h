@@ -4,8 +4,8 @@
 // cannot take others down.
 //
 // A commit that the database reports as failed may have taken place all the same (the answer was
-// lost, not the commit). Before a commit is tried again it is looked up: the state it would store is
-// compared with the one stored. So no commit is applied twice.
+// lost, not the commit). Before a commit is tried again it is looked up: the state it would store
+// is compared with the one stored. So no commit is applied twice.
 #pragma once
 
 #include <condition_variable>

@@ -1,6 +1,6 @@
 #include "store/commit.h"
 
-#include "store/bind.h"
+#include "store/param.h"
 #include "store/sql.h"
 
 namespace tertulia::store {
@@ -10,73 +10,74 @@ using db::Work;
 
 Work advance(const Commit& commit, Times& times) {
   const Advance& to = commit.advance;
-  return {&sql::advance_session,
-          {bind(commit.session_id), bind(commit.lease_token), bind(to.status),
-           bind(to.current_step_id), bind(to.round), bind(to.executed_steps), bind(to.error_reason),
-           bind(to.stop_reason), bind(to.result), times.bind(to.ended_at), times.bind(commit.now)},
-          1};
+  return {
+      &sql::advance_session,
+      {param(commit.session_id), param(commit.lease_token), param(to.status),
+       param(to.current_step_id), param(to.round), param(to.executed_steps), param(to.error_reason),
+       param(to.stop_reason), param(to.result), times.param(to.ended_at), times.param(commit.now)},
+      1};
 }
 
 Work say(const Commit& commit, const model::Message& message, Times& times) {
   return {&sql::insert_message,
-          {bind(commit.session_id), bind(message.speaker_session_role_id),
-           bind(message.target_session_role_id), bind(message.content), bind(message.round_index),
-           times.bind(message.created_at), bind(message.position), bind(message.document),
-           bind(message.document_version)},
+          {param(commit.session_id), param(message.speaker_session_role_id),
+           param(message.target_session_role_id), param(message.content),
+           param(message.round_index), times.param(message.created_at), param(message.position),
+           param(message.document), param(message.document_version)},
           1};
 }
 
 Work record_call(const Commit& commit, const CallMade& made, Times& times) {
   const model::ModelCall& call = made.call;
   return {&sql::record_model_call,
-          {bind(commit.session_id), bind(made.order), bind(call.attempt), bind(call.outcome),
-           bind(call.profile), bind(call.provider), bind(call.model), bind(call.error_message),
-           bind(call.http_status), bind(call.request_id), bind(call.finish_reason),
-           bind(call.prompt_tokens), bind(call.completion_tokens), bind(call.cached_tokens),
-           bind(call.reasoning_tokens), bind(call.cost_usd), bind(call.first_token_ms),
-           bind(call.duration_ms), times.bind(call.started_at)},
+          {param(commit.session_id), param(made.order), param(call.attempt), param(call.outcome),
+           param(call.profile), param(call.provider), param(call.model), param(call.error_message),
+           param(call.http_status), param(call.request_id), param(call.finish_reason),
+           param(call.prompt_tokens), param(call.completion_tokens), param(call.cached_tokens),
+           param(call.reasoning_tokens), param(call.cost_usd), param(call.first_token_ms),
+           param(call.duration_ms), times.param(call.started_at)},
           1};
 }
 
 Work close(const Commit& commit, const RowClosed& row, Times& times) {
   return {&sql::close_step,
-          {bind(commit.session_id), bind(row.order), bind(row.attempt), bind(row.status),
-           bind(row.result_type), bind(row.result_data), bind(row.condition_evaluation),
-           bind(row.loop_check_result), bind(row.error_message), bind(row.duration_ms),
-           bind(row.memory_mb), times.bind(row.completed_at), times.bind(row.started_at),
-           bind(row.said_position)},
+          {param(commit.session_id), param(row.order), param(row.attempt), param(row.status),
+           param(row.result_type), param(row.result_data), param(row.condition_evaluation),
+           param(row.loop_check_result), param(row.error_message), param(row.duration_ms),
+           param(row.memory_mb), times.param(row.completed_at), times.param(row.started_at),
+           param(row.said_position)},
           1};
 }
 
 Work change(const Commit& commit, const RowChanged& row, Times& times) {
   return {&sql::change_step,
-          {bind(commit.session_id), bind(row.order), bind(row.status), bind(row.attempt),
-           times.bind(row.started_at)},
+          {param(commit.session_id), param(row.order), param(row.status), param(row.attempt),
+           times.param(row.started_at)},
           1};
 }
 
 Work open(const Commit& commit, const RowOpened& row, Times& times) {
   return {&sql::open_step,
-          {bind(commit.session_id),
-           bind(row.step_id),
-           bind(row.parent_order),
-           bind(row.order),
-           bind(row.round),
-           bind(row.iteration),
-           bind(std::int64_t{1}),
-           bind(row.status),
-           bind(row.result_type),
-           bind(row.result_data),
-           bind(row.condition_evaluation),
-           bind(row.loop_check_result),
-           bind(row.error_message),
-           bind(row.duration_ms),
-           bind(row.memory_mb),
-           times.bind(row.created_at),
-           times.bind(row.started_at),
-           times.bind(row.completed_at),
-           bind(row.step_snapshot),
-           bind(row.context_snapshot)},
+          {param(commit.session_id),
+           param(row.step_id),
+           param(row.parent_order),
+           param(row.order),
+           param(row.round),
+           param(row.iteration),
+           param(std::int64_t{1}),
+           param(row.status),
+           param(row.result_type),
+           param(row.result_data),
+           param(row.condition_evaluation),
+           param(row.loop_check_result),
+           param(row.error_message),
+           param(row.duration_ms),
+           param(row.memory_mb),
+           times.param(row.created_at),
+           times.param(row.started_at),
+           times.param(row.completed_at),
+           param(row.step_snapshot),
+           param(row.context_snapshot)},
           1};
 }
 
@@ -96,7 +97,7 @@ base::Result<void> apply(db::Connection& connection, const Commit& commit) {
   for (const auto& row : commit.changed) works.push_back(change(commit, row, times));
   for (const auto& row : commit.closed) works.push_back(close(commit, row, times));
   works.push_back({&sql::store_machine_state,
-                   {bind(commit.session_id), bind(commit.state), times.bind(commit.now)},
+                   {param(commit.session_id), param(commit.state), times.param(commit.now)},
                    1});
   return connection.run_batch(works);
 }

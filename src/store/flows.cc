@@ -1,7 +1,7 @@
 #include "store/flows.h"
 
 #include "base/sha256.h"
-#include "store/bind.h"
+#include "store/param.h"
 #include "store/read.h"
 #include "store/sql.h"
 
@@ -22,14 +22,14 @@ base::Result<Id> insert_returning_id(db::Connection& connection, const db::Sql& 
 // The flow's id: its row is made, or brought up to what the new version says of it.
 base::Result<Id> save_template(db::Connection& connection, const NewFlowVersion& wanted,
                                const std::optional<model::FlowTemplate>& known, Times& times) {
-  const db::Param now = times.bind(wanted.now);
+  const db::Param now = times.param(wanted.now);
   if (!known)
     return insert_returning_id(
         connection, sql::insert_flow_template,
-        std::vector{bind(wanted.name), bind(wanted.title), now, bind(wanted.topic)});
+        std::vector{param(wanted.name), param(wanted.title), now, param(wanted.topic)});
   auto done =
       connection.run(sql::update_flow_template,
-                     std::vector{bind(known->id), bind(wanted.title), bind(wanted.topic), now});
+                     std::vector{param(known->id), param(wanted.title), param(wanted.topic), now});
   if (!done) return done.error();
   return known->id;
 }
@@ -39,10 +39,10 @@ base::Result<void> insert_steps(db::Connection& connection, const NewFlowVersion
   std::vector<db::Work> works;
   for (const auto& step : wanted.steps)
     works.push_back({&sql::insert_flow_step,
-                     {bind(flow), bind(step.order), bind(step.speaker_role_ref),
-                      bind(step.target_role_ref), bind(step.task_type), bind(step.context_scope),
-                      bind(step.context_param), bind(step.logic_config), bind(step.description),
-                      bind(version), bind(step.kind), bind(step.name), bind(step.spec)},
+                     {param(flow), param(step.order), param(step.speaker_role_ref),
+                      param(step.target_role_ref), param(step.task_type), param(step.context_scope),
+                      param(step.context_param), param(step.logic_config), param(step.description),
+                      param(version), param(step.kind), param(step.name), param(step.spec)},
                      1});
   return connection.run_batch(works);
 }
@@ -59,7 +59,7 @@ base::Result<SavedFlow> save_flow(db::Connection& connection, const NewFlowVersi
   version.source_sha256 = base::sha256_hex(wanted.source);
   if (*known) {
     auto latest = read_one<model::FlowVersion>(connection, sql::select_latest_flow_version,
-                                               std::vector{bind((*known)->id)});
+                                               std::vector{param((*known)->id)});
     if (!latest) return latest.error();
     if (*latest && (*latest)->source_sha256 == version.source_sha256)
       return SavedFlow{**std::move(latest), false};
@@ -70,8 +70,8 @@ base::Result<SavedFlow> save_flow(db::Connection& connection, const NewFlowVersi
   if (!flow) return flow.error();
   auto id = insert_returning_id(
       connection, sql::insert_flow_version,
-      std::vector{bind(*flow), bind(version.number), bind(wanted.source_format),
-                  bind(wanted.source), bind(version.source_sha256), times.bind(wanted.now)});
+      std::vector{param(*flow), param(version.number), param(wanted.source_format),
+                  param(wanted.source), param(version.source_sha256), times.param(wanted.now)});
   if (!id) return id.error();
   if (auto done = insert_steps(connection, wanted, *flow, *id); !done) return done.error();
   if (auto done = transaction->commit(); !done) return done.error();
@@ -99,16 +99,16 @@ base::Result<std::vector<FlowSummary>> list_flows(db::Connection& connection) {
 base::Result<std::optional<model::FlowTemplate>> find_flow(db::Connection& connection,
                                                            const std::string& name) {
   return read_one<model::FlowTemplate>(connection, sql::select_flow_template,
-                                       std::vector{bind(name)});
+                                       std::vector{param(name)});
 }
 
 base::Result<model::FlowVersion> load_flow_version(db::Connection& connection,
                                                    const model::FlowTemplate& flow,
                                                    std::optional<std::int64_t> number) {
   auto row = number ? read_one<model::FlowVersion>(connection, sql::select_flow_version,
-                                                   std::vector{bind(flow.id), bind(*number)})
+                                                   std::vector{param(flow.id), param(*number)})
                     : read_one<model::FlowVersion>(connection, sql::select_latest_flow_version,
-                                                   std::vector{bind(flow.id)});
+                                                   std::vector{param(flow.id)});
   if (!row) return row.error();
   if (*row) return **std::move(row);
   return base::Error{
@@ -120,7 +120,7 @@ base::Result<model::FlowVersion> load_flow_version(db::Connection& connection,
 
 base::Result<model::FlowVersion> load_flow_version(db::Connection& connection, Id version) {
   auto row = read_one<model::FlowVersion>(connection, sql::select_flow_version_by_id,
-                                          std::vector{bind(version)});
+                                          std::vector{param(version)});
   if (!row) return row.error();
   if (*row) return **std::move(row);
   return base::Error{.code = base::Code::not_found,
@@ -129,11 +129,12 @@ base::Result<model::FlowVersion> load_flow_version(db::Connection& connection, I
 
 base::Result<std::vector<model::FlowVersion>> list_flow_versions(db::Connection& connection,
                                                                  Id flow) {
-  return read_all<model::FlowVersion>(connection, sql::list_flow_versions, std::vector{bind(flow)});
+  return read_all<model::FlowVersion>(connection, sql::list_flow_versions,
+                                      std::vector{param(flow)});
 }
 
 base::Result<std::vector<model::FlowStep>> load_flow_steps(db::Connection& connection, Id version) {
-  return read_all<model::FlowStep>(connection, sql::select_flow_steps, std::vector{bind(version)});
+  return read_all<model::FlowStep>(connection, sql::select_flow_steps, std::vector{param(version)});
 }
 
 base::Result<std::vector<model::Role>> list_roles(db::Connection& connection) {
@@ -142,7 +143,7 @@ base::Result<std::vector<model::Role>> list_roles(db::Connection& connection) {
 
 base::Result<std::optional<model::Role>> find_role(db::Connection& connection,
                                                    const std::string& name) {
-  return read_one<model::Role>(connection, sql::select_role, std::vector{bind(name)});
+  return read_one<model::Role>(connection, sql::select_role, std::vector{param(name)});
 }
 
 base::Result<void> save_role(db::Connection& connection, const std::string& name,
@@ -150,7 +151,7 @@ base::Result<void> save_role(db::Connection& connection, const std::string& name
                              base::Timestamp now) {
   Times times;
   auto done = connection.run(
-      sql::upsert_role, std::vector{bind(name), bind(prompt), bind(settings), times.bind(now)});
+      sql::upsert_role, std::vector{param(name), param(prompt), param(settings), times.param(now)});
   if (!done) return done.error();
   return {};
 }

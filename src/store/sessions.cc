@@ -1,6 +1,6 @@
 #include "store/sessions.h"
 
-#include "store/bind.h"
+#include "store/param.h"
 #include "store/read.h"
 #include "store/sql.h"
 
@@ -42,14 +42,14 @@ base::Result<Id> create_session(db::Connection& connection, const NewSession& wa
   auto transaction = db::Transaction::begin(connection);
   if (!transaction) return transaction.error();
   Times times;
-  const db::Param now = times.bind(wanted.now);
+  const db::Param now = times.param(wanted.now);
   Id id = 0;
-  const std::vector<db::Param> session = {bind(wanted.topic),
-                                          bind(wanted.flow_template_id),
-                                          bind(wanted.flow_version_id),
-                                          bind(wanted.flow_snapshot),
-                                          bind(wanted.roles_snapshot),
-                                          bind(wanted.seed),
+  const std::vector<db::Param> session = {param(wanted.topic),
+                                          param(wanted.flow_template_id),
+                                          param(wanted.flow_version_id),
+                                          param(wanted.flow_snapshot),
+                                          param(wanted.roles_snapshot),
+                                          param(wanted.seed),
                                           now};
   auto inserted =
       connection.each(sql::insert_session, session, [&](const db::Row& row) -> base::Result<void> {
@@ -60,15 +60,15 @@ base::Result<Id> create_session(db::Connection& connection, const NewSession& wa
   std::vector<db::Work> works;
   for (const auto& role : wanted.roles)
     works.push_back(
-        {&sql::insert_session_role, {bind(id), bind(role.ref), bind(role.role_id), now}, 1});
-  works.push_back({&sql::store_machine_state, {bind(id), bind(wanted.state), now}, 1});
+        {&sql::insert_session_role, {param(id), param(role.ref), param(role.role_id), now}, 1});
+  works.push_back({&sql::store_machine_state, {param(id), param(wanted.state), now}, 1});
   if (auto done = connection.run_batch(works); !done) return done.error();
   if (auto done = transaction->commit(); !done) return done.error();
   return id;
 }
 
 base::Result<model::Session> load_session(db::Connection& connection, Id id) {
-  auto row = read_one<model::Session>(connection, sql::select_session, std::vector{bind(id)});
+  auto row = read_one<model::Session>(connection, sql::select_session, std::vector{param(id)});
   if (!row) return row.error();
   if (!*row) return no_session(id);
   return **std::move(row);
@@ -77,12 +77,12 @@ base::Result<model::Session> load_session(db::Connection& connection, Id id) {
 base::Result<std::vector<model::SessionRole>> load_session_roles(db::Connection& connection,
                                                                  Id session) {
   return read_all<model::SessionRole>(connection, sql::select_session_roles,
-                                      std::vector{bind(session)});
+                                      std::vector{param(session)});
 }
 
 base::Result<model::MachineState> load_machine_state(db::Connection& connection, Id session) {
   auto row = read_one<model::MachineState>(connection, sql::select_machine_state,
-                                           std::vector{bind(session)});
+                                           std::vector{param(session)});
   if (!row) return row.error();
   if (!*row)
     return base::Error{.code = base::Code::not_found,
@@ -95,9 +95,9 @@ base::Result<std::vector<SessionSummary>> list_sessions(db::Connection& connecti
                                                         const SessionFilter& filter) {
   Times times;
   std::vector<SessionSummary> found;
-  const std::vector<db::Param> params = {bind(filter.status), bind(filter.flow),
-                                         times.bind(filter.created_before), bind(filter.below),
-                                         bind(filter.limit)};
+  const std::vector<db::Param> params = {param(filter.status), param(filter.flow),
+                                         times.param(filter.created_before), param(filter.below),
+                                         param(filter.limit)};
   auto done =
       connection.each(sql::list_sessions, params, [&](const db::Row& row) -> base::Result<void> {
         found.push_back(read_summary(row));
@@ -110,7 +110,7 @@ base::Result<std::vector<SessionSummary>> list_sessions(db::Connection& connecti
 base::Result<void> delete_session(db::Connection& connection, Id id) {
   auto transaction = db::Transaction::begin(connection);
   if (!transaction) return transaction.error();
-  const std::vector<db::Param> params = {bind(id)};
+  const std::vector<db::Param> params = {param(id)};
   for (const db::Sql* each :
        {&sql::delete_model_calls, &sql::delete_log, &sql::delete_messages,
         &sql::delete_machine_state, &sql::delete_session_roles, &sql::delete_lease}) {

@@ -1,6 +1,6 @@
 #include "store/step_log.h"
 
-#include "store/bind.h"
+#include "store/param.h"
 #include "store/read.h"
 #include "store/sql.h"
 
@@ -23,13 +23,13 @@ base::Result<std::vector<model::StepExecutionLog>> load_log(db::Connection& conn
                                                             std::int64_t after,
                                                             std::int64_t limit) {
   return read_all<model::StepExecutionLog>(connection, sql::select_log,
-                                           std::vector{bind(session), bind(after), bind(limit)});
+                                           std::vector{param(session), param(after), param(limit)});
 }
 
 base::Result<model::StepExecutionLog> load_log_row(db::Connection& connection, Id session,
                                                    std::int64_t order) {
   auto row = read_one<model::StepExecutionLog>(connection, sql::select_step_row,
-                                               std::vector{bind(session), bind(order)});
+                                               std::vector{param(session), param(order)});
   if (!row) return row.error();
   if (!*row)
     return base::Error{
@@ -42,27 +42,27 @@ base::Result<model::StepExecutionLog> load_log_row(db::Connection& connection, I
 base::Result<std::vector<model::Message>> load_messages(db::Connection& connection, Id session,
                                                         std::int64_t after, std::int64_t limit) {
   return read_all<model::Message>(connection, sql::select_messages,
-                                  std::vector{bind(session), bind(after), bind(limit)});
+                                  std::vector{param(session), param(after), param(limit)});
 }
 
 base::Result<std::vector<model::Message>> load_messages_between(db::Connection& connection,
                                                                 Id session, std::int64_t first,
                                                                 std::int64_t last) {
   return read_all<model::Message>(connection, sql::select_messages_between,
-                                  std::vector{bind(session), bind(first), bind(last)});
+                                  std::vector{param(session), param(first), param(last)});
 }
 
 base::Result<std::vector<model::Message>> load_document_versions(db::Connection& connection,
                                                                  Id session,
                                                                  const std::string& document) {
   return read_all<model::Message>(connection, sql::select_document_versions,
-                                  std::vector{bind(session), bind(document)});
+                                  std::vector{param(session), param(document)});
 }
 
 base::Result<std::vector<CallOfStep>> load_model_calls(db::Connection& connection, Id session) {
   std::vector<CallOfStep> calls;
   Reader<model::ModelCall> reader;
-  auto done = connection.each(sql::select_model_calls, std::vector{bind(session)},
+  auto done = connection.each(sql::select_model_calls, std::vector{param(session)},
                               [&](const db::Row& row) -> base::Result<void> {
                                 auto call = reader.read(row);
                                 if (!call) return call.error();
@@ -75,7 +75,7 @@ base::Result<std::vector<CallOfStep>> load_model_calls(db::Connection& connectio
 
 base::Result<UsageSum> sum_usage(db::Connection& connection, Id session) {
   UsageSum sum;
-  auto done = connection.each(sql::sum_usage, std::vector{bind(session)},
+  auto done = connection.each(sql::sum_usage, std::vector{param(session)},
                               [&](const db::Row& row) -> base::Result<void> {
                                 sum.calls = row.integer(0);
                                 sum.prompt_tokens = row.integer(1);
@@ -92,7 +92,7 @@ base::Result<std::vector<FoundMessage>> search_messages(db::Connection& connecti
   const std::string pattern = escape_like(text);
   std::vector<FoundMessage> found;
   auto done = connection.each(
-      sql::search_messages, std::vector{bind(pattern), bind(limit)},
+      sql::search_messages, std::vector{param(pattern), param(limit)},
       [&](const db::Row& row) -> base::Result<void> {
         found.push_back({row.integer(0), row.integer(1),
                          base::parse_iso8601(row.text(2)).value_or(base::Timestamp()),

@@ -11,44 +11,44 @@
 
 namespace tertulia::store {
 
-[[nodiscard]] inline db::Param bind(std::int64_t value) {
+[[nodiscard]] inline db::Param param(std::int64_t value) {
   return value;
 }
-[[nodiscard]] inline db::Param bind(double value) {
+[[nodiscard]] inline db::Param param(double value) {
   return value;
 }
-[[nodiscard]] inline db::Param bind(bool value) {
+[[nodiscard]] inline db::Param param(bool value) {
   return value;
 }
-[[nodiscard]] inline db::Param bind(std::string_view value) {
+[[nodiscard]] inline db::Param param(std::string_view value) {
   return value;
 }
-[[nodiscard]] inline db::Param bind(const std::string& value) {
+[[nodiscard]] inline db::Param param(const std::string& value) {
   return std::string_view(value);
 }
 template <class E>
 requires std::is_enum_v<E>
-[[nodiscard]] db::Param bind(E value) {
+[[nodiscard]] db::Param param(E value) {
   return model::to_text(value);
 }
 template <class T>
-[[nodiscard]] db::Param bind(const std::optional<T>& value) {
-  return value ? bind(*value) : db::Param(nullptr);
+[[nodiscard]] db::Param param(const std::optional<T>& value) {
+  return value ? param(*value) : db::Param(nullptr);
 }
-[[nodiscard]] db::Param bind(std::string&&) = delete;
+[[nodiscard]] db::Param param(std::string&&) = delete;
 
 // Keeps the texts of the times of one statement or commit. The same time in a row is written once.
 class Times final {
  public:
-  [[nodiscard]] db::Param bind(base::Timestamp time) {
+  [[nodiscard]] db::Param param(base::Timestamp time) {
     if (texts_.empty() || time != last_) {
       texts_.push_back(base::to_iso8601(time));
       last_ = time;
     }
     return std::string_view(texts_.back());
   }
-  [[nodiscard]] db::Param bind(const std::optional<base::Timestamp>& time) {
-    return time ? bind(*time) : db::Param(nullptr);
+  [[nodiscard]] db::Param param(const std::optional<base::Timestamp>& time) {
+    return time ? param(*time) : db::Param(nullptr);
   }
 
  private:
