@@ -24,6 +24,12 @@ std::string_view without_slash(std::string_view url) {
   return url;
 }
 
+// The URL that OPENAI_API_KEY belongs to.
+std::string openai_url(const Environment& environment) {
+  return std::string(
+      without_slash(environment("OPENAI_BASE_URL").value_or(std::string(kOpenAiBaseUrl))));
+}
+
 base::Error unknown_provider(std::string_view provider) {
   if (provider == "ollama")
     return refuse("this release has no provider ollama of its own",
@@ -46,8 +52,7 @@ base::Result<ModelProfile> parse_openai(std::string_view rest, const Environment
   const std::size_t sign = at != std::string_view::npos ? at : rest.size();
   profile.model = rest.substr(0, sign);
   if (profile.model.empty()) return refuse("openai: which model?", std::string(kAccepted));
-  const std::string own_url(
-      without_slash(environment("OPENAI_BASE_URL").value_or(std::string(kOpenAiBaseUrl))));
+  const std::string own_url = openai_url(environment);
   profile.base_url = sign < rest.size() ? without_slash(rest.substr(sign + 1)) : own_url;
   if (profile.base_url == own_url) {
     profile.key.env = "OPENAI_API_KEY";
@@ -89,11 +94,19 @@ base::Result<ModelProfile> parse_model_spec(std::string_view text, const Environ
 }
 
 base::Result<std::unique_ptr<Provider>> make_provider(const ModelProfile& profile,
-                                                      Transport& transport,
-                                                      RehearsalScript script) {
+                                                      Transport& transport, RehearsalScript script,
+                                                      const Environment& environment) {
   if (profile.provider == "rehearsal")
     return make_rehearsal(profile.rehearsal, std::move(script), transport);
   if (profile.provider != "openai") return unknown_provider(profile.provider);
+  const std::string_view url = without_slash(profile.base_url);
+  if (profile.key.env == "OPENAI_API_KEY" && url != kOpenAiBaseUrl &&
+      url != openai_url(environment))
+    return base::Error{
+        .code = base::Code::denied,
+        .message = fmt::format("model profile {}: OPENAI_API_KEY is not sent to {}", profile.name,
+                               display_url(profile.base_url)),
+        .remedy = "set OPENAI_BASE_URL to that URL, or keep its key in a variable of its own"};
   return make_openai({.profile = profile.name,
                       .base_url = profile.base_url,
                       .key_env = profile.key.env,

@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/json.h"
 #include "base/result.h"
 #include "llm/provider.h"
 #include "llm/rehearsal.h"
@@ -52,6 +53,13 @@ struct ModelProfile {
   ProfileLimits limits;
   bool json_schema = false;  // the server knows response_format json_schema
   RehearsalOptions rehearsal;
+
+  // As sessions keep it: what differs from the defaults, and of the key only its source. The
+  // members are named as in config.yaml.
+  [[nodiscard]] base::json::object to_json() const;
+  // Reads what `to_json` wrote. Invalid, naming the member, where one is unknown or not of its
+  // type; a key written out is refused without being repeated.
+  [[nodiscard]] static base::Result<ModelProfile> from_json(const base::json::value& value);
 };
 
 // The value of an environment variable, if it is set.
@@ -67,9 +75,10 @@ using Environment = std::function<std::optional<std::string>(const char* name)>;
     std::string_view text, const Environment& environment = process_environment);
 
 // The provider for a profile. `script` is rehearsal's, and of no use to others. The transport must
-// outlive the provider.
-[[nodiscard]] base::Result<std::unique_ptr<Provider>> make_provider(const ModelProfile& profile,
-                                                                    Transport& transport,
-                                                                    RehearsalScript script = {});
+// outlive the provider. Denied for a profile that would send OPENAI_API_KEY to a URL to which it
+// does not belong, wherever that profile came from (an imported session may name any URL).
+[[nodiscard]] base::Result<std::unique_ptr<Provider>> make_provider(
+    const ModelProfile& profile, Transport& transport, RehearsalScript script = {},
+    const Environment& environment = process_environment);
 
 }  // namespace tertulia::llm

@@ -21,6 +21,14 @@ Environment environment(std::map<std::string, std::string> values) {
   };
 }
 
+ModelProfile openai_profile(std::string name, std::string model) {
+  ModelProfile profile;
+  profile.name = std::move(name);
+  profile.provider = "openai";
+  profile.model = std::move(model);
+  return profile;
+}
+
 struct Spec {
   std::string_view text;
   std::map<std::string, std::string> environment;
@@ -127,6 +135,88 @@ struct Estimate {
 };
 
 // The counts are frozen: a session that is gone on with must drop the same messages.
+// Whatever made the profile (a config file, an imported session), the rule holds where it is used.
+TEST(MakeProvider, NeverSendsOpenAisKeyElsewhere) {
+  Transport transport;
+  ModelProfile profile = openai_profile("main", "m");
+  profile.key.env = "OPENAI_API_KEY";
+  const auto made = [&](std::string base_url, std::map<std::string, std::string> values) {
+    profile.base_url = std::move(base_url);
+    return make_provider(profile, transport, {}, environment(std::move(values)));
+  };
+  const std::string gateway = "https://llm.example.org/v1";
+  EXPECT_TRUE(made("https://api.openai.com/v1", {}));
+  EXPECT_TRUE(made(gateway + "/", {{"OPENAI_BASE_URL", gateway}}));
+  for (const char* const url : {"https://llm.example.org/v1", "https://api.openai.com.evil.org/v1",
+                                "http://api.openai.com/v1", "http://127.0.0.1:8080/v1"}) {
+    const auto refused = made(url, {});
+    ASSERT_FALSE(refused) << url;
+    EXPECT_EQ(refused.error().code, base::Code::denied);
+    EXPECT_THAT(refused.error().message, HasSubstr("OPENAI_API_KEY"));
+  }
+  profile.key.env = "MY_GATEWAY_KEY";
+  EXPECT_TRUE(made(gateway, {}));
+}
+
+TEST(ModelProfileJson, RoundTrip) {
+  ModelProfile full = openai_profile("main", "gpt-5-mini");
+  full.base_url = "https://api.openai.com/v1";
+  full.key.env = "OPENAI_API_KEY";
+  full.organization = "org";
+  full.project = "proj";
+  full.parameters.temperature = 0.7;
+  full.parameters.stop = {"END"};
+  full.context_window = 128'000;
+  full.price = Price{.input = 0.25, .output = 2};
+  full.limits = {.requests_per_minute = 500, .tokens_per_minute = 200'000, .concurrent = 50};
+  full.json_schema = true;
+  ModelProfile file = openai_profile("f", "m");
+  file.key.file = "/etc/key";
+  const auto rehearsal = parse_model_spec("rehearsal?latency=1.5s&fail=0.05&kind=rate_limited");
+  ASSERT_TRUE(rehearsal);
+  for (const ModelProfile& profile : {full, file, *rehearsal, *parse_model_spec("rehearsal")}) {
+    const base::json::value written = profile.to_json();
+    const auto read = ModelProfile::from_json(written);
+    ASSERT_TRUE(read) << read.error().message;
+    EXPECT_EQ(base::to_text(read->to_json()), base::to_text(written));
+    EXPECT_EQ(read->rehearsal.latency, profile.rehearsal.latency);
+    EXPECT_EQ(read->rehearsal.kind, profile.rehearsal.kind);
+    EXPECT_EQ(read->key.env, profile.key.env);
+    EXPECT_EQ(read->key.file, profile.key.file);
+    EXPECT_EQ(read->context_window, profile.context_window);
+  }
+  EXPECT_EQ(base::to_text(parse_model_spec("rehearsal")->to_json()),
+            R"({"name":"rehearsal","provider":"rehearsal","model":"rehearsal"})");
+}
+
+TEST(ModelProfileJson, NamesTheMemberThatIsWrong) {
+  struct Case {
+    std::string_view text, message;
+  };
+  for (const Case& c : {
+           Case{R"([])", "expected an object"},
+           {R"({"name":"main"})", "model profile main: provider is missing"},
+           {R"({"provider":"openai","modle":"m"})", "did you mean model"},
+           {R"({"provider":7})", "provider: expected a text"},
+           {R"({"provider":"openai","key":"sk-secret"})", "a key is never written here"},
+           {R"({"provider":"openai","key":{"env":"A","file":"B"}})", "either env or file"},
+           {R"({"provider":"openai","key":{"envv":"A"}})", "did you mean env"},
+           {R"({"provider":"openai","parameters":{"temprature":1}})", "temprature"},
+           {R"({"provider":"openai","context_window":-5})", "context_window"},
+           {R"({"provider":"openai","context_window":1.5})", "context_window"},
+           {R"({"provider":"openai","price":{"input":"1"}})", "price: input"},
+           {R"({"provider":"openai","limits":{"concurrent":true}})", "limits: concurrent"},
+           {R"({"provider":"openai","json_schema":1})", "json_schema: expected true or false"},
+           {R"({"provider":"rehearsal","rehearsal":{"fail":2}})", "fail=2"},
+           {R"({"provider":"rehearsal","rehearsal":{"kind":"ok"}})", "kind=ok"},
+       }) {
+    const auto read = ModelProfile::from_json(*base::parse_json(c.text));
+    ASSERT_FALSE(read) << c.text;
+    EXPECT_THAT(read.error().message, HasSubstr(std::string(c.message)));
+    EXPECT_THAT(read.error().message, Not(HasSubstr("sk-secret")));
+  }
+}
+
 TEST(TokenEstimate, ByTheWrittenRule) {
   for (const Estimate& one : {
            Estimate{"", 0},
