@@ -9,6 +9,7 @@
 #include <cmath>
 
 #include "base/utf8.h"
+#include "llm/plain_json.h"
 
 namespace tertulia::llm {
 namespace {
@@ -128,7 +129,7 @@ std::string chat_body(const Request& request, bool max_completion_tokens) {
   }
   if (request.schema && request.server_schema) {
     out += R"(,"response_format":{"type":"json_schema","json_schema":{"name":"output","schema":)";
-    out += json::serialize(*request.schema);
+    out += plain_json(*request.schema);
     out += "}}";
   }
   out += R"(,"stream":true,"stream_options":{"include_usage":true}})";

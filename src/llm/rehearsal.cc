@@ -12,6 +12,7 @@
 #include "base/near_name.h"
 #include "base/random.h"
 #include "base/utf8.h"
+#include "llm/plain_json.h"
 #include "llm/rehearsal_words.h"
 #include "llm/schema_filler.h"
 
@@ -180,9 +181,9 @@ class Rehearsal final : public Provider {
       out += '}';
     }
     out += ']';
-    if (request.schema) out += R"(,"schema":)" + json::serialize(*request.schema);
+    if (request.schema) out += R"(,"schema":)" + plain_json(*request.schema);
     if (const json::object parameters = request.parameters.to_json(); !parameters.empty())
-      out += R"(,"parameters":)" + json::serialize(parameters);
+      out += R"(,"parameters":)" + plain_json(parameters);
     return out + "}";
   }
 
@@ -237,7 +238,7 @@ class Rehearsal final : public Provider {
     if (!request.schema) return rehearsal_text(hints, random);
     auto value = fill_schema(*request.schema, hints.language, random);
     if (!value) return std::move(value).error();
-    return base::to_text(*value);
+    return plain_json(*value);
   }
 
   [[nodiscard]] bool is_faulty(const Hints& hints) const {

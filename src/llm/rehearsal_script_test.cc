@@ -42,7 +42,7 @@ TEST(RehearsalScript, TextsAreSaidAsWrittenAndValuesAsJson) {
   EXPECT_EQ(said(script, "block", 1), "two\nlines\n");
   EXPECT_EQ(
       said(script, "value", 1),
-      R"({"yes":true,"no":"true","n":7,"s":"7","f":5E-1,"e":1.5E2,"nothing":null,"list":[1,{}]})");
+      R"({"yes":true,"no":"true","n":7,"s":"7","f":0.5,"e":150,"nothing":null,"list":[1,{}]})");
   EXPECT_EQ(said(script, "list", 1), R"(["a","b"])");
   EXPECT_EQ(said(script, "评审", 2), R"({"决定":"通过"})");
 }
