@@ -439,7 +439,7 @@ TEST_F(OpenAi, TableOfFaultsOnASocket) {
 TEST_F(OpenAi, TruncationAtEveryByteOnASocket) {
   const std::string all = sse_completion({"He", "llo"});
   const std::size_t whole = all.find("\n\n", all.find(R"("finish_reason":"stop")"));
-  std::size_t cut = 0;
+  std::atomic<std::size_t> cut = 0;  // read by the server's threads
   ModelServer server([&](const ReceivedRequest&, Reply& reply) {
     reply.begin();
     reply.chunk(std::string_view(all).substr(0, cut));
