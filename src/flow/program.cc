@@ -63,6 +63,8 @@ json::object Program::header_json() const {
     role["ref"] = each.ref;
     if (!each.use.empty()) role["use"] = each.use;
     if (!each.name.empty()) role["name"] = each.name;
+    if (!each.prompt.empty()) role["prompt"] = each.prompt;
+    if (!each.parameters.empty()) role["parameters"] = each.parameters;
     if (!each.model.empty()) role["model"] = each.model;
     declared_roles.push_back(std::move(role));
   }
@@ -72,6 +74,8 @@ json::object Program::header_json() const {
     json::object variable;
     variable["name"] = each.name;
     if (!each.type.empty()) variable["type"] = each.type;
+    if (each.initial) variable["initial"] = *each.initial;
+    if (!each.schema.empty()) variable["schema"] = each.schema;
     declared_variables.push_back(std::move(variable));
   }
   out["variables"] = std::move(declared_variables);
@@ -125,23 +129,25 @@ base::Result<Program> Program::from_rows(const json::object& header,
   program.language = spec.text("language");
   program.topic = spec.text("topic");
   program.result = spec.text("result");
-  program.entry = static_cast<int>(spec.integer("entry", 0));
+  program.entry = spec.index("entry", static_cast<int>(rows.size()), true);
   for (const json::value& each : spec.list("roles")) {
     Spec role(each, "role");
     program.roles.push_back({.ref = role.text("ref"),
                              .use = role.text("use"),
                              .name = role.text("name"),
-                             .prompt = {},
+                             .prompt = role.text("prompt"),
                              .model = role.text("model"),
-                             .parameters = {}});
+                             .parameters = role.object("parameters")});
     if (auto failed = role.take_error()) return *failed;
   }
   for (const json::value& each : spec.list("variables")) {
     Spec variable(each, "variable");
-    program.variables.push_back({.name = variable.text("name"),
+    VariableDeclaration declared{.name = variable.text("name"),
                                  .type = variable.text("type"),
                                  .initial = {},
-                                 .schema = {}});
+                                 .schema = variable.object("schema")};
+    if (const json::value* initial = variable.find("initial")) declared.initial = *initial;
+    program.variables.push_back(std::move(declared));
     if (auto failed = variable.take_error()) return *failed;
   }
   for (const auto& [key, text] : spec.texts("format")) program.format[key] = text;
