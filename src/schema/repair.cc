@@ -49,7 +49,7 @@ class Repairing final {
     const auto column =
         std::find_if(table->columns.begin(), table->columns.end(),
                      [&](const ColumnDescription& each) { return each.name == name; });
-    const std::string sql = fmt::format("ALTER TABLE {} ADD COLUMN {}", quoted(table->name),
+    const std::string sql = fmt::format("ALTER TABLE {} ADD COLUMN {}", sql_name(table->name),
                                         render_column(connection_.engine(), *table, *column));
     if (auto done = connection_.run_script(sql); !done) return done;
     added_.push_back(fmt::format("{}: {}", table->name, difference.object));

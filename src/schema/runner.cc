@@ -32,8 +32,8 @@ base::Result<std::vector<Loss>> losses_of(db::Connection& connection, const Scri
     const auto there = shape.tables.find(table);
     if (there == shape.tables.end()) continue;
     if (!column.empty() && !there->second.columns.contains(column)) continue;
-    std::string sql = fmt::format("SELECT count(*) FROM {}", quoted(table));
-    if (!column.empty()) sql += fmt::format(" WHERE {} IS NOT NULL", quoted(column));
+    std::string sql = fmt::format("SELECT count(*) FROM {}", sql_name(table));
+    if (!column.empty()) sql += fmt::format(" WHERE {} IS NOT NULL", sql_name(column));
     auto rows = count(connection, sql);
     if (!rows) return rows.error();
     if (*rows > 0) losses.push_back({.table = table, .column = column, .rows = *rows});

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 
 namespace tertulia::schema {
@@ -73,8 +74,11 @@ class Scanner final {
     } else if (std::isdigit(static_cast<unsigned char>(c)) != 0) {
       number();
     } else {
-      // "::" is one token, so that a cast can be recognised.
-      const std::size_t length = sql_.substr(at_).starts_with("::") ? 2 : 1;
+      constexpr std::array<std::string_view, 7> kPairs = {"::", "<>", "<=", ">=", "!=", "||", "->"};
+      const bool pair = std::any_of(kPairs.begin(), kPairs.end(), [&](std::string_view each) {
+        return sql_.substr(at_).starts_with(each);
+      });
+      const std::size_t length = pair ? 2 : 1;
       push(Token::Kind::symbol, std::string(sql_.substr(at_, length)), at_ + length);
     }
     return {};
@@ -234,7 +238,7 @@ std::size_t closing(const std::vector<Token>& tokens, std::size_t open) {
   return tokens.size();
 }
 
-std::string quoted(std::string_view name) {
+std::string sql_name(std::string_view name) {
   // The one reserved word among our names.
   if (needs_no_quotes(name) && name != "order") return std::string(name);
   std::string text = "\"";

@@ -43,6 +43,6 @@ struct Token {
 [[nodiscard]] std::size_t closing(const std::vector<Token>& tokens, std::size_t open);
 
 // A name as SQL: in double quotes where it must be.
-[[nodiscard]] std::string quoted(std::string_view name);
+[[nodiscard]] std::string sql_name(std::string_view name);
 
 }  // namespace tertulia::schema

@@ -31,11 +31,11 @@ base::Result<void> verify_postgres(db::Connection& connection, Verification& ver
   for (const auto& table : declared_tables()) {
     for (const auto& column : table.columns) {
       if (column.parent.empty()) continue;
-      const std::string key = quoted(table.columns.front().name);
+      const std::string key = sql_name(table.columns.front().name);
       const std::string sql = fmt::format(
           "SELECT t.{0} FROM {1} t WHERE t.{2} IS NOT NULL "
           "AND NOT EXISTS (SELECT 1 FROM {3} p WHERE p.id = t.{2})",
-          key, quoted(table.name), quoted(column.name), quoted(column.parent));
+          key, sql_name(table.name), sql_name(column.name), sql_name(column.parent));
       auto checked = connection.each_text(sql, {}, [&](const db::Row& row) -> base::Result<void> {
         verification.broken_references.push_back(
             fmt::format("row {} of {} refers to a row of {} that is not there", row.integer(0),

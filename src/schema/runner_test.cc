@@ -1,0 +1,282 @@
+// Up and down with rows, what is refused, what breaks off, and many at once.
+#include "schema/runner.h"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <map>
+
+#include "base/failpoint.h"
+#include "schema/declared.h"
+#include "schema/sql_text.h"
+#include "schema/test_database.h"
+
+namespace tertulia::schema {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+// A row in every table, and a value in every column that a migration added.
+constexpr std::string_view kRows = R"(
+INSERT INTO roles (name, prompt, created_at, updated_at, settings)
+VALUES ('作家（一）', 'You write.', '2026-01-02T03:04:05.000001Z', '2026-01-02T03:04:05Z', '{}');
+INSERT INTO flow_templates (name, is_active, created_at, updated_at, topic)
+VALUES ('debate', TRUE, '2026-01-02T03:04:05Z', '2026-01-02T03:04:05Z', 'tea');
+INSERT INTO flow_versions (flow_template_id, number, source_format, source, source_sha256, created_at)
+VALUES (1, 1, 'yaml', 'name: debate', 'aa', '2026-01-02T03:04:05Z');
+INSERT INTO flow_steps
+    (flow_template_id, "order", _knowledge_base_config, flow_version_id, kind, name, spec)
+VALUES (1, 1, '{}', 1, 'speak', 'open', '{}');
+INSERT INTO flow_steps (flow_template_id, "order", next_step_id) VALUES (1, 2, 1);
+INSERT INTO sessions (topic, flow_template_id, status, current_step_id, current_round,
+                      executed_steps_count, created_at, updated_at, flow_version_id, seed,
+                      stop_reason, result)
+VALUES ('tea', 1, 'paused', 1, 1, 1, '2026-01-02T03:04:05Z', '2026-01-02T03:04:05Z', 1, 7, 'asked',
+        '{}');
+INSERT INTO session_roles (session_id, role_ref, role_id, created_at)
+VALUES (1, 'writer', 1, '2026-01-02T03:04:05Z');
+INSERT INTO messages (session_id, speaker_session_role_id, target_session_role_id, content,
+                      round_index, created_at, position, document, document_version)
+VALUES (1, 1, 1, 'Tea.', 1, '2026-01-02T03:04:05Z', 1, 'draft', 1);
+INSERT INTO messages (session_id, speaker_session_role_id, reply_to_message_id, content, round_index,
+                      created_at, position)
+VALUES (1, 1, 1, 'More tea.', 1, '2026-01-02T03:04:06Z', 2);
+INSERT INTO step_execution_logs (session_id, step_id, execution_order) VALUES (1, 1, 1);
+INSERT INTO step_execution_logs (session_id, step_id, execution_order, parent_log_id)
+VALUES (1, 1, 2, 1);
+INSERT INTO machine_states (session_id, state, updated_at) VALUES (1, '{}', '2026-01-02T03:04:05Z');
+INSERT INTO model_calls (log_id, attempt, outcome, profile, provider, model, started_at)
+VALUES (1, 1, 'ok', 'p', 'rehearsal', 'm', '2026-01-02T03:04:05Z');
+INSERT INTO leases (session_id, token, node) VALUES (1, 1, '');
+)";
+
+class Runner : public OnBothEngines {
+ protected:
+  // What stands in the columns that the schema of this moment and that of `version` share.
+  std::map<std::string, std::vector<std::string>> contents(const SchemaShape& shape) {
+    std::map<std::string, std::vector<std::string>> all;
+    for (const auto& [name, table] : shape.tables) {
+      std::string columns;
+      for (const auto& [column, unused] : table.columns)
+        columns += (columns.empty() ? "" : ", ") + sql_name(column);
+      all[name] = database_.rows(
+          fmt::format("SELECT {} FROM {} ORDER BY {}", columns, name, table.primary_key.front()));
+    }
+    return all;
+  }
+
+  SchemaShape shape() {
+    auto read = introspect(database_.connection(), declared_names());
+    EXPECT_TRUE(read) << read.error().message;
+    return read ? *read : SchemaShape();
+  }
+
+  std::vector<std::string> history() {
+    return database_.rows("SELECT version FROM schema_migrations ORDER BY version");
+  }
+
+  base::Result<Plan> back_to(int version, bool allow_data_loss) {
+    return rollback(database_.connection(), version, database_.all(),
+                    {.allow_data_loss = allow_data_loss});
+  }
+
+  void TearDown() override { ASSERT_TRUE(base::arm_failpoints("")); }
+};
+INSTANTIATE_TEST_SUITE_P(, Runner, kBothEngines, engine_of);
+
+TEST_P(Runner, DownAndUpThroughEveryVersionWithRows) {
+  std::vector<std::string> fingerprints = {fingerprint(shape())};
+  for (int version = 1; version <= database_.head(); ++version) {
+    database_.migrate_to(version);
+    fingerprints.push_back(fingerprint(shape()));
+    EXPECT_EQ(fingerprints.back(),
+              database_.all()[static_cast<std::size_t>(version) - 1].fingerprint);
+  }
+  database_.run(kRows);
+  for (const auto& name : declared_names())
+    ASSERT_THAT(database_.rows(fmt::format("SELECT 1 FROM {}", name)), testing::Not(IsEmpty()))
+        << name;
+
+  for (int version = database_.head() - 1; version >= 1; --version) {
+    // Everything that the version below has must survive.
+    const auto before_move = shape();
+    auto moved = back_to(version, true);
+    ASSERT_TRUE(moved) << moved.error().message << "\n" << moved.error().detail;
+    EXPECT_EQ(fingerprint(shape()), fingerprints[static_cast<std::size_t>(version)]) << version;
+    EXPECT_THAT(history(), SizeIs(version));
+    const auto after = contents(shape());
+    // Up again and down again: what is there below is untouched by both.
+    database_.migrate_to(version + 1);
+    EXPECT_EQ(fingerprint(shape()), fingerprint(before_move));
+    ASSERT_TRUE(back_to(version, true));
+    EXPECT_EQ(contents(shape()), after) << version;
+  }
+  EXPECT_EQ(database_.rows("SELECT name, prompt FROM roles"),
+            std::vector<std::string>{"作家（一）|You write."});
+  EXPECT_THAT(database_.rows("SELECT id, reply_to_message_id, content FROM messages ORDER BY id"),
+              ElementsAre("1|NULL|Tea.", "2|1|More tea."));
+  EXPECT_THAT(database_.rows("SELECT id, next_step_id FROM flow_steps ORDER BY id"),
+              ElementsAre("1|NULL", "2|1"));
+  EXPECT_THAT(database_.rows("SELECT id, status, current_step_id FROM sessions"),
+              ElementsAre("1|paused|1"));
+
+  ASSERT_TRUE(back_to(0, true));
+  EXPECT_EQ(database_.proof().state, State::fresh);
+  database_.migrate_to(database_.head());
+  EXPECT_EQ(database_.proof().state, State::ready);
+}
+
+TEST_P(Runner, RowsAreNotDestroyedUnasked) {
+  database_.migrate_to(database_.head());
+  database_.run(kRows);
+  const auto before = contents(shape());
+
+  auto refused = back_to(3, false);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, base::Code::denied);
+  EXPECT_THAT(refused.error().message, HasSubstr("1 values of roles.settings"));
+  EXPECT_THAT(refused.error().remedy, HasSubstr("--allow-data-loss"));
+  EXPECT_EQ(contents(shape()), before);
+  EXPECT_THAT(history(), SizeIs(database_.head()));
+
+  auto planned = plan(database_.connection(), 3, database_.all());
+  ASSERT_TRUE(planned);
+  std::vector<std::string> losses;
+  for (const auto& move : planned->moves)
+    for (const auto& loss : move.losses) losses.push_back(loss.words());
+  EXPECT_THAT(losses,
+              testing::IsSupersetOf({"1 values of roles.settings", "1 rows of leases",
+                                     "1 rows of model_calls", "2 rows of step_execution_logs"}));
+
+  auto moved = back_to(3, true);
+  ASSERT_TRUE(moved) << moved.error().message;
+  EXPECT_EQ(moved->from, database_.head());
+  EXPECT_EQ(moved->to, 3);
+}
+
+TEST_P(Runner, EmptyTablesAndColumnsAreNoLoss) {
+  database_.migrate_to(database_.head());
+  auto moved = back_to(0, false);
+  EXPECT_TRUE(moved) << moved.error().message;
+}
+
+TEST_P(Runner, ASecondTimeThereIsNothingToDo) {
+  database_.migrate_to(database_.head());
+  auto again = migrate(database_.connection(), database_.head(), database_.all());
+  ASSERT_TRUE(again);
+  EXPECT_THAT(again->moves, IsEmpty());
+  EXPECT_FALSE(database_.connection().in_transaction());
+}
+
+TEST_P(Runner, AFailureAtAnyStatementLeavesAWholeVersion) {
+  int statements = 0;
+  for (const auto& migration : database_.all())
+    statements += static_cast<int>(migration.up.statements.size());
+  for (int at = 1; at <= statements; ++at) {
+    ASSERT_TRUE(base::arm_failpoints(fmt::format("migrate.statement=eio@{}", at)));
+    auto failed = migrate(database_.connection(), database_.head(), database_.all());
+    ASSERT_TRUE(base::arm_failpoints(""));
+    ASSERT_FALSE(failed) << at;
+    EXPECT_FALSE(database_.connection().in_transaction());
+    const Proof proof = database_.proof();
+    EXPECT_TRUE(proof.state == State::fresh || proof.state == State::behind) << proof.why;
+    EXPECT_EQ(proof.differences.size(), 0U);
+    ASSERT_TRUE(back_to(0, false));
+  }
+  database_.migrate_to(database_.head());
+  EXPECT_EQ(database_.proof().state, State::ready);
+}
+
+TEST_P(Runner, DriftIsNotMigratedOver) {
+  database_.migrate_to(6);
+  database_.run("DROP INDEX idx_step_logs_duration");
+  auto refused = migrate(database_.connection(), database_.head(), database_.all());
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, base::Code::drift);
+  EXPECT_THAT(refused.error().message, HasSubstr("index idx_step_logs_duration is missing"));
+  EXPECT_THAT(history(), SizeIs(6));
+}
+
+TEST_P(Runner, AnIndexThatIsNotOursDoesNotStopIt) {
+  database_.migrate_to(6);
+  database_.run("CREATE INDEX mine ON messages (content)");
+  database_.migrate_to(database_.head());
+  EXPECT_EQ(database_.proof().state, State::ready);
+}
+
+TEST_P(Runner, ADatabaseOfAnotherProgramIsNotTouched) {
+  database_.run("CREATE TABLE roles (id INTEGER PRIMARY KEY, name TEXT)");
+  auto refused = migrate(database_.connection(), database_.head(), database_.all());
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, HasSubstr("the table roles but no history"));
+  EXPECT_THAT(refused.error().remedy, HasSubstr("later release"));
+  EXPECT_EQ(database_.proof().state, State::foreign);
+  EXPECT_THAT(database_.rows("SELECT id, name FROM roles"), IsEmpty());
+}
+
+TEST_P(Runner, AHistoryOfAnotherToolIsForeign) {
+  database_.run("CREATE TABLE schema_migrations (version TEXT)");
+  EXPECT_EQ(database_.proof().state, State::foreign);
+  EXPECT_FALSE(migrate(database_.connection(), 1, database_.all()));
+}
+
+TEST_P(Runner, AMigrationMustArriveWhereItDeclares) {
+  const auto wrong = parse_migration(database_.engine(), 1, "wrong",
+                                     "-- fingerprint sqlite: aa\n-- fingerprint postgres: aa\n"
+                                     "CREATE TABLE roles (id INTEGER PRIMARY KEY);",
+                                     "DROP TABLE roles;");
+  ASSERT_TRUE(wrong) << wrong.error().message;
+  auto refused = migrate(database_.connection(), 1, {&*wrong, 1});
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, HasSubstr("0001_wrong: the migration declares the "
+                                                 "fingerprint aa, but its statements lead to"));
+  EXPECT_EQ(database_.proof().state, State::fresh);
+}
+
+// Processes, because a process writes a SQLite file with one connection only.
+TEST_P(Runner, ManyProgramsAtOnceApplyEachMigrationOnce) {
+  database_.close();
+  std::vector<pid_t> children;
+  for (int i = 0; i < 8; ++i) {
+    const pid_t child = ::fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      auto connection =
+          db::open(database_.location(), {.access = db::Access::write, .create = true});
+      if (!connection) ::_exit(100);
+      auto done = migrate(**connection, database_.head(), database_.all());
+      connection->reset();
+      ::_exit(done ? static_cast<int>(done->moves.size()) : 101);
+    }
+    children.push_back(child);
+  }
+  int moves = 0;
+  for (const pid_t child : children) {
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFEXITED(status));
+    moves += WEXITSTATUS(status);
+  }
+  EXPECT_EQ(moves, database_.head());
+  EXPECT_EQ(database_.proof().state, State::ready);
+}
+
+TEST(RunnerOnPostgres, WhoWaitsTooLongSaysWhy) {
+  TestDatabase database(db::Engine::postgres);
+  auto other = db::open(database.location(), {.access = db::Access::write});
+  ASSERT_TRUE(other);
+  // The runner's key: "tertulia" as a number.
+  ASSERT_TRUE((*other)->run_script("SELECT pg_advisory_lock(8387235725559228769)"));
+  auto late = migrate(database.connection(), 1, database.all(),
+                      {.lock_patience = std::chrono::milliseconds(0)});
+  ASSERT_FALSE(late);
+  EXPECT_EQ(late.error().code, base::Code::timeout);
+}
+
+}  // namespace
+}  // namespace tertulia::schema
