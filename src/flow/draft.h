@@ -1,0 +1,100 @@
+// A flow as parsed: still nested, each part with its place in the text. Internal to the language's
+// half of the room: parse.cc makes it, check.cc holds it against itself, compile.cc flattens it.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "flow/check.h"
+#include "flow/program.h"
+
+namespace tertulia::flow {
+
+struct Place {
+  int line = 1;
+  int column = 1;
+};
+
+// A name that the text uses and that something else must declare.
+struct Use {
+  enum class Kind { role, output, variable, document, step, profile };
+  Kind kind = Kind::role;
+  std::string name;
+  Place place;
+  std::string pointer;                    // output: into it
+  std::optional<json::value> must_equal;  // output: compared for equality with this
+};
+
+struct StepDraft;
+
+struct LoopDraft {
+  std::int64_t max = 1;
+  std::optional<Condition> until;
+  std::optional<Condition> while_;
+  std::vector<Use> decided_by;  // what the condition asks for
+  Place condition_place;
+  std::vector<StepDraft> steps;
+};
+
+struct IfDraft {
+  Condition condition;
+  std::vector<StepDraft> then;
+  std::vector<StepDraft> otherwise;
+};
+
+struct GotoDraft {
+  std::string step;
+  std::optional<std::int64_t> max;
+  std::optional<Condition> when;
+  Place place;
+};
+
+struct StepDraft {
+  Place place;
+  std::string id;
+  std::optional<GotoDraft> jump;
+  std::variant<Speak, LoopDraft, IfDraft, Set, End> step;
+  std::optional<Place> context_place;
+};
+
+struct FlowDraft {
+  Program program;  // without steps and entry
+  std::vector<StepDraft> steps;
+  std::vector<Use> uses;
+  std::map<std::string, Place, std::less<>> role_places;
+  Place limits_place;
+  Place result_place;
+};
+
+// Gathers problems.
+class Problems final {
+ public:
+  void error(Place place, std::string message) { add(Problem::Severity::error, place, message); }
+  void warn(Place place, std::string message) { add(Problem::Severity::warning, place, message); }
+  [[nodiscard]] bool has_errors() const { return errors_ > 0; }
+  // By position.
+  [[nodiscard]] std::vector<Problem> take();
+
+ private:
+  void add(Problem::Severity severity, Place place, std::string& message);
+  std::vector<Problem> list_;
+  int errors_ = 0;
+};
+
+// Parses the text; nothing where it is not even a mapping.
+[[nodiscard]] std::optional<FlowDraft> parse_draft(std::string_view source,
+                                                   const CheckOptions& options, Problems& problems);
+// Holds what is used against what is declared, and warns of what people fall into.
+void check_draft(const FlowDraft& draft, const CheckOptions& options, Problems& problems);
+
+struct Compiled {
+  Program program;
+  std::vector<Place> places;  // by instruction
+};
+[[nodiscard]] Compiled compile_draft(FlowDraft draft);
+// Warns of instructions that no way leads to.
+void warn_of_unreachable(const Compiled& compiled, Problems& problems);
+
+}  // namespace tertulia::flow

@@ -1,0 +1,51 @@
+// The parser's parts. Internal to the language's half of the room.
+#pragma once
+
+#include "flow/yaml_reader.h"
+
+namespace tertulia::flow {
+
+// Parses steps, conditions and texts, and gathers the names that they use.
+class StepParser final {
+ public:
+  StepParser(const YamlReader& reader, FlowDraft& draft, Problems& problems)
+      : reader_(reader), draft_(draft), problems_(problems) {}
+
+  // `level` counts the blocks around the list.
+  [[nodiscard]] std::vector<StepDraft> steps(const YAML::Node& node, std::string_view what);
+  // Parameters of a model that stand among other keys.
+  [[nodiscard]] json::object parameters(const YAML::Node& node);
+  [[nodiscard]] int count() const { return count_; }
+
+ private:
+  [[nodiscard]] std::optional<StepDraft> step(const YAML::Node& node);
+  [[nodiscard]] std::optional<Speak> speak(const YAML::Node& node, StepDraft& step);
+  [[nodiscard]] std::optional<LoopDraft> loop(const YAML::Node& node);
+  [[nodiscard]] std::optional<IfDraft> branch(const YAML::Node& node);
+  [[nodiscard]] std::optional<Set> assignments(const YAML::Node& node);
+  [[nodiscard]] std::optional<Assignment> assignment(const std::string& name,
+                                                     const YAML::Node& node);
+  [[nodiscard]] std::optional<GotoDraft> jump(const YAML::Node& node);
+  [[nodiscard]] ContextRule context(const YAML::Node& node);
+  void context_object(const YAML::Node& node, ContextRule& rule);
+  void retry(const YAML::Node& node, Retry& retry);
+  [[nodiscard]] std::optional<Text> text(const YAML::Node& node, std::string_view what);
+  [[nodiscard]] std::optional<json::object> output(const YAML::Node& node);
+
+  // Uses go to the draft, and to `decided_by` of the loop whose condition is parsed.
+  [[nodiscard]] std::optional<Condition> condition(const YAML::Node& node);
+  [[nodiscard]] std::optional<Condition> message_test(const YAML::Node& node, std::string_view key);
+  [[nodiscard]] std::optional<Condition> value_test(const YAML::Node& node, Condition condition);
+  [[nodiscard]] std::optional<Condition> parts(const YAML::Node& list, Condition::Kind kind);
+  void use(Use::Kind kind, std::string name, const YAML::Node& node, std::string pointer = {},
+           std::optional<json::value> must_equal = {});
+  [[nodiscard]] std::string pointer(const YAML::Node& node);
+
+  const YamlReader& reader_;
+  FlowDraft& draft_;
+  Problems& problems_;
+  std::vector<Use>* deciding_ = nullptr;
+  int count_ = 0;
+};
+
+}  // namespace tertulia::flow

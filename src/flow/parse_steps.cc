@@ -1,0 +1,456 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+
+#include "base/near_name.h"
+#include "base/utf8.h"
+#include "flow/output_schema.h"
+#include "flow/parse.h"
+
+namespace tertulia::flow {
+namespace {
+
+constexpr std::array<std::string_view, 5> kKinds = {"speak", "loop", "if", "set", "end"};
+
+// A Unicode word: letters, digits, _ and -, where every character beyond ASCII that is no blank or
+// punctuation of its own counts as a letter.
+bool is_word(std::string_view name) {
+  if (name.empty() || name.size() > 100) return false;
+  for (std::size_t at = 0; at < name.size();) {
+    const char32_t c = base::next_code_point(name, at);
+    if (c < 0x80) {
+      const bool good = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
+                        (c >= 'A' && c <= 'Z') || c == '_' || c == '-';
+      if (!good) return false;
+    } else if (c < 0xC0 || (c >= 0x2000 && c <= 0x206F) || (c >= 0x3000 && c <= 0x303F)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+std::optional<ContextRule::Scope> scope_of(std::string_view word) {
+  using Scope = ContextRule::Scope;
+  constexpr std::array<std::pair<std::string_view, Scope>, 8> kScopes = {
+      std::pair<std::string_view, Scope>{"none", Scope::none},
+      {"topic", Scope::topic},
+      {"last", Scope::last},
+      {"this_round", Scope::this_round},
+      {"last_round", Scope::last_round},
+      {"all", Scope::all},
+      {"last_message", Scope::last},  // the older system's names
+      {"__TOPIC__", Scope::topic}};
+  for (const auto& [name, scope] : kScopes)
+    if (name == word) return scope;
+  return {};
+}
+
+const std::vector<std::string>& scope_words() {
+  static const std::vector<std::string> words = {"none",       "topic",      "last",
+                                                 "this_round", "last_round", "all"};
+  return words;
+}
+
+}  // namespace
+
+std::vector<StepDraft> StepParser::steps(const YAML::Node& node, std::string_view what) {
+  std::vector<StepDraft> list;
+  if (!node.IsSequence()) {
+    reader_.error(node, fmt::format("expected a list of steps for {}", what));
+    return list;
+  }
+  if (node.size() == 0) reader_.error(node, fmt::format("{} has no step", what));
+  for (const auto& each : node) {
+    ++count_;
+    if (auto parsed = step(each)) list.push_back(*std::move(parsed));
+  }
+  return list;
+}
+
+std::optional<StepDraft> StepParser::step(const YAML::Node& node) {
+  if (!node.IsMap()) {
+    reader_.error(node, "expected a step: a mapping with one of speak, loop, if, set, end");
+    return {};
+  }
+  StepDraft draft;
+  draft.place = reader_.place(node);
+  std::vector<std::string_view> kinds;
+  for (const auto kind : kKinds)
+    if (node[std::string(kind)]) kinds.push_back(kind);
+  if (kinds.size() != 1) {
+    if (kinds.size() > 1) {
+      reader_.error(node,
+                    fmt::format("a step is of one kind, this is {}", fmt::join(kinds, " and ")));
+      return {};
+    }
+    // A later kind, or a misspelt one: the keys say which.
+    static_cast<void>(reader_.mapping(node, Construct::speak, "a step"));
+    if (!node["discuss"] && !node["ask"] && !node["parallel"] && !node["call"])
+      reader_.error(node, "a step needs one of speak, loop, if, set, end");
+    return {};
+  }
+  if (const auto id = node["id"]) {
+    draft.id = reader_.text(id, "id").value_or("");
+    if (!is_word(draft.id))
+      reader_.error(id,
+                    fmt::format("a step's id is one word (letters, digits, _ and -), found '{}'",
+                                base::shorten(draft.id, 40)));
+  }
+  if (const auto to = node["goto"]) draft.jump = jump(to);
+  const auto take = [&](auto parsed) -> std::optional<StepDraft> {
+    if (!parsed) return {};
+    draft.step = *std::move(parsed);
+    return std::move(draft);
+  };
+  if (kinds[0] == "speak") return take(speak(node, draft));
+  if (kinds[0] == "loop") {
+    static_cast<void>(reader_.mapping(node, Construct::loop_step, "a loop step"));
+    return take(loop(node["loop"]));
+  }
+  if (kinds[0] == "if") return take(branch(node));
+  if (kinds[0] == "set") return take(assignments(node));
+  static_cast<void>(reader_.mapping(node, Construct::end, "an end step"));
+  auto reason = node["end"].IsNull() ? std::optional<Text>(Text()) : text(node["end"], "end");
+  return take(reason ? std::optional<End>(End{*std::move(reason)}) : std::nullopt);
+}
+
+std::optional<Speak> StepParser::speak(const YAML::Node& node, StepDraft& step) {
+  static_cast<void>(reader_.mapping(node, Construct::speak, "a speak step"));
+  Speak speak;
+  speak.role = reader_.text(node["speak"], "speak").value_or("");
+  use(Use::Kind::role, speak.role, node["speak"]);
+  if (const auto to = node["to"]) {
+    speak.to = reader_.text(to, "to").value_or("");
+    use(Use::Kind::role, speak.to, to);
+  }
+  if (const auto task = node["task"])
+    if (auto parsed = text(task, "task")) speak.task = *std::move(parsed);
+  if (const auto rule = node["context"]) {
+    step.context_place = reader_.place(rule);
+    speak.context = context(rule);
+  }
+  if (const auto schema = node["output"]) speak.output = output(schema);
+  if (const auto document = node["document"]) {
+    speak.document = reader_.text(document, "document").value_or("");
+    if (!is_word(speak.document))
+      reader_.error(document, fmt::format("a document's name is one word, found '{}'",
+                                          base::shorten(speak.document, 40)));
+  }
+  if (const auto model = node["model"]) {
+    speak.model = reader_.text(model, "model").value_or("");
+    use(Use::Kind::profile, speak.model, model);
+  }
+  if (const auto policy = node["retry"]) retry(policy, speak.retry);
+  if (const auto timeout = node["timeout"])
+    speak.timeout_ms = reader_.duration_ms(timeout, "timeout").value_or(speak.timeout_ms);
+  speak.parameters = parameters(node);
+  return speak;
+}
+
+json::object StepParser::parameters(const YAML::Node& node) {
+  json::object parameters;
+  const auto bounded = [&](const char* name, double least, double most) {
+    const auto given = node[name];
+    if (!given) return;
+    const auto number = reader_.number(given, name);
+    if (number && (*number < least || *number > most)) {
+      reader_.error(given, fmt::format("{} must be from {} to {}", name, least, most));
+    } else if (number) {
+      parameters[name] = *number;
+    }
+  };
+  bounded("temperature", 0, 2);
+  bounded("top_p", 0, 1);
+  if (const auto given = node["max_tokens"])
+    if (const auto count = reader_.count(given, "max_tokens", 1, 10'000'000))
+      parameters["max_tokens"] = *count;
+  if (const auto given = node["stop"]) {
+    json::array words;
+    for (const auto& word : reader_.texts(given, "stop")) words.emplace_back(word);
+    parameters["stop"] = std::move(words);
+  }
+  if (const auto given = node["seed"])
+    if (const auto seed = reader_.count(given, "seed", 0, INT64_MAX)) parameters["seed"] = *seed;
+  if (const auto given = node["reasoning_effort"])
+    if (auto word = reader_.text(given, "reasoning_effort"))
+      parameters["reasoning_effort"] = *std::move(word);
+  return parameters;
+}
+
+std::optional<LoopDraft> StepParser::loop(const YAML::Node& node) {
+  if (!reader_.mapping(node, Construct::loop, "a loop")) return {};
+  LoopDraft loop;
+  if (const auto max = node["max"]) {
+    loop.max = reader_.count(max, "loop.max", 1, 1'000'000).value_or(1);
+  } else {
+    reader_.error(node, "a loop needs 'max': how often it goes round at most");
+  }
+  if (node["until"] && node["while"])
+    reader_.error(node["while"], "a loop has 'until' or 'while', not both");
+  for (const char* key : {"until", "while"}) {
+    const auto asked = node[key];
+    if (!asked) continue;
+    loop.condition_place = reader_.place(asked);
+    deciding_ = &loop.decided_by;
+    auto parsed = condition(asked);
+    deciding_ = nullptr;
+    if (std::string_view(key) == "until") {
+      loop.until = std::move(parsed);
+    } else {
+      loop.while_ = std::move(parsed);
+    }
+  }
+  if (const auto body = node["steps"]) {
+    loop.steps = steps(body, "the loop");
+  } else {
+    reader_.error(node, "a loop needs 'steps'");
+  }
+  return loop;
+}
+
+std::optional<IfDraft> StepParser::branch(const YAML::Node& node) {
+  static_cast<void>(reader_.mapping(node, Construct::if_, "an if step"));
+  IfDraft draft;
+  auto asked = condition(node["if"]);
+  if (node["then"]) draft.then = steps(node["then"], "then");
+  if (node["else"]) draft.otherwise = steps(node["else"], "else");
+  if (!node["then"] && !node["else"]) reader_.error(node, "an if step needs 'then' or 'else'");
+  if (!asked) return {};
+  draft.condition = *std::move(asked);
+  return draft;
+}
+
+std::optional<Set> StepParser::assignments(const YAML::Node& node) {
+  static_cast<void>(reader_.mapping(node, Construct::set, "a set step"));
+  const auto values = node["set"];
+  if (!reader_.names(values, "set")) return {};
+  Set set;
+  for (const auto& each : values) {
+    use(Use::Kind::variable, each.first.Scalar(), each.first);
+    if (auto parsed = assignment(each.first.Scalar(), each.second))
+      set.assignments.push_back(*std::move(parsed));
+  }
+  return set;
+}
+
+std::optional<Assignment> StepParser::assignment(const std::string& name, const YAML::Node& node) {
+  Assignment assignment;
+  assignment.variable = name;
+  const bool from_output = node.IsMap() && (node["output"] || node["stat"]);
+  if (!from_output) {
+    assignment.literal = reader_.value(node);
+    return assignment;
+  }
+  if (!reader_.mapping(node, Construct::assignment, fmt::format("the value of '{}'", name)))
+    return {};
+  if (node["at"]) assignment.pointer = pointer(node["at"]);
+  if (const auto output = node["output"]) {
+    assignment.output = reader_.text(output, "output").value_or("");
+    use(Use::Kind::output, assignment.output, output, assignment.pointer);
+    if (node["stat"] || node["of"])
+      reader_.error(node, "a value comes from one 'output', or is a 'stat' of several");
+    return assignment;
+  }
+  static const std::vector<std::string> kStats = {"count", "min", "max",    "mean",    "median",
+                                                  "q1",    "q3",  "spread", "majority"};
+  assignment.stat = reader_.text(node["stat"], "stat").value_or("");
+  if (std::find(kStats.begin(), kStats.end(), assignment.stat) == kStats.end())
+    reader_.error(node["stat"], fmt::format("unknown statistic '{}'; known are {}", assignment.stat,
+                                            fmt::join(kStats, ", ")));
+  if (!node["of"]) {
+    reader_.error(node, "a stat needs 'of': the steps whose outputs it is over");
+    return {};
+  }
+  assignment.of = reader_.texts(node["of"], "of");
+  for (const std::string& step : assignment.of)
+    use(Use::Kind::output, step, node["of"], assignment.pointer);
+  return assignment;
+}
+
+std::optional<GotoDraft> StepParser::jump(const YAML::Node& node) {
+  if (!reader_.mapping(node, Construct::goto_, "goto")) return {};
+  GotoDraft jump;
+  jump.place = reader_.place(node);
+  if (const auto step = node["step"]) {
+    jump.step = reader_.text(step, "goto.step").value_or("");
+    use(Use::Kind::step, jump.step, step);
+  } else {
+    reader_.error(node, "goto needs 'step': where to go on");
+  }
+  if (const auto max = node["max"]) {
+    jump.max = reader_.count(max, "goto.max", 1, 1'000'000);
+  } else {
+    reader_.error(node, "goto needs 'max': how often it is taken at most");
+  }
+  if (const auto when = node["when"]) jump.when = condition(when);
+  reader_.warn(node, "a goto is hard to follow: a loop or an if says the same");
+  return jump;
+}
+
+ContextRule StepParser::context(const YAML::Node& node) {
+  ContextRule rule;
+  if (node.IsSequence()) {
+    // Only what these said.
+    for (const auto& each : node) {
+      auto role = reader_.text(each, "context");
+      if (!role) continue;
+      use(Use::Kind::role, *role, each);
+      rule.from.push_back(*std::move(role));
+    }
+    if (rule.from.empty()) reader_.error(node, "a context that names roles names at least one");
+    return rule;
+  }
+  if (node.IsMap()) {
+    context_object(node, rule);
+    return rule;
+  }
+  const auto word = reader_.text(node, "context");
+  if (!word) return rule;
+  const auto scope = scope_of(*word);
+  if (scope) {
+    rule.scope = *scope;
+  } else if (*word == "last_n_messages") {
+    reader_.error(node, "write { last: N } for the last N messages");
+  } else {
+    const std::string near = base::near_name(*word, scope_words());
+    reader_.error(node, near.empty()
+                            ? fmt::format("unknown context '{}'; known are {}, [ROLE, ...] and a "
+                                          "mapping",
+                                          *word, fmt::join(scope_words(), ", "))
+                            : fmt::format("unknown context '{}'; did you mean '{}'?", *word, near));
+  }
+  return rule;
+}
+
+void StepParser::context_object(const YAML::Node& node, ContextRule& rule) {
+  if (!reader_.mapping(node, Construct::context, "a context")) return;
+  if (const auto scope = node["scope"]) {
+    const auto word = reader_.text(scope, "scope");
+    const auto known = word ? scope_of(*word) : std::nullopt;
+    if (known) {
+      rule.scope = *known;
+    } else if (word && *word == "last_n_messages") {
+      if (!node["last"]) reader_.error(scope, "last_n_messages needs 'last: N'");
+    } else if (word) {
+      const std::string near = base::near_name(*word, scope_words());
+      reader_.error(scope, fmt::format("unknown scope '{}'{}", *word,
+                                       near.empty() ? fmt::format("; known are {}",
+                                                                  fmt::join(scope_words(), ", "))
+                                                    : fmt::format("; did you mean '{}'?", near)));
+    }
+  }
+  const auto roles = [&](const char* key, std::vector<std::string>& into) {
+    const auto list = node[key];
+    if (!list) return;
+    into = reader_.texts(list, key);
+    for (const std::string& role : into) use(Use::Kind::role, role, list);
+    if (into.empty()) reader_.error(list, fmt::format("'{}' names no role", key));
+  };
+  roles("from", rule.from);
+  roles("except", rule.except);
+  if (node["from"] && node["except"])
+    reader_.error(node["except"], "a context has 'from' or 'except', not both");
+  if (const auto last = node["last"]) rule.last = reader_.count(last, "last", 1, 1'000'000);
+  if (const auto budget = node["max_tokens"])
+    rule.max_tokens = reader_.count(budget, "max_tokens", 1, 100'000'000);
+  if (const auto topic = node["include_topic"])
+    rule.include_topic = reader_.flag(topic, "include_topic").value_or(true);
+  if (const auto anonymous = node["anonymous"])
+    rule.anonymous = reader_.flag(anonymous, "anonymous").value_or(false);
+  if (const auto documents = node["documents"]) {
+    rule.documents = reader_.texts(documents, "documents");
+    for (const std::string& name : rule.documents) use(Use::Kind::document, name, documents);
+  }
+}
+
+void StepParser::retry(const YAML::Node& node, Retry& retry) {
+  if (!reader_.mapping(node, Construct::retry, "retry")) return;
+  if (const auto attempts = node["attempts"])
+    retry.attempts = reader_.count(attempts, "retry.attempts", 1, 100).value_or(retry.attempts);
+  if (const auto backoff = node["backoff"])
+    retry.backoff_ms = reader_.duration_ms(backoff, "retry.backoff").value_or(retry.backoff_ms);
+}
+
+std::optional<json::object> StepParser::output(const YAML::Node& node) {
+  const json::value schema = reader_.value(node);
+  if (!schema.is_object()) {
+    reader_.error(node, "output is a JSON Schema, a mapping");
+    return {};
+  }
+  auto compiled = OutputSchema::compile(schema.get_object());
+  if (!compiled) {
+    // The detail is the pointer of the place: go there in the YAML as far as it leads.
+    YAML::Node at = node;
+    std::string_view rest = compiled.error().detail;
+    while (!rest.empty()) {
+      rest.remove_prefix(1);
+      const std::string part(rest.substr(0, rest.find('/')));
+      rest.remove_prefix(part.size());
+      YAML::Node next;
+      if (at.IsMap()) next.reset(at[part]);
+      if (at.IsSequence() && !part.empty()) next.reset(at[std::stoul(part)]);
+      if (!next.IsDefined()) break;
+      at.reset(next);
+    }
+    reader_.error(at, compiled.error().message);
+    return {};
+  }
+  return schema.get_object();
+}
+
+std::optional<Text> StepParser::text(const YAML::Node& node, std::string_view what) {
+  const auto source = reader_.text(node, what);
+  if (!source) return {};
+  auto parsed = Text::parse(*source);
+  if (!parsed) {
+    reader_.error(node, fmt::format("{}: {}", what, parsed.error().message));
+    return {};
+  }
+  for (const Text::Piece& piece : parsed->pieces()) {
+    if (!piece.is_reference) continue;
+    const Reference& reference = piece.reference;
+    switch (reference.head) {
+      case Reference::Head::variable:
+        use(Use::Kind::variable, reference.name, node);
+        break;
+      case Reference::Head::document:
+        use(Use::Kind::document, reference.name, node);
+        break;
+      case Reference::Head::output: {
+        std::string path;
+        for (const std::string& part : reference.path) path += "/" + part;
+        use(Use::Kind::output, reference.name, node, path);
+        break;
+      }
+      default:
+        break;
+    }
+  }
+  return *std::move(parsed);
+}
+
+void StepParser::use(Use::Kind kind, std::string name, const YAML::Node& node, std::string pointer,
+                     std::optional<json::value> must_equal) {
+  Use used{.kind = kind,
+           .name = std::move(name),
+           .place = reader_.place(node),
+           .pointer = std::move(pointer),
+           .must_equal = std::move(must_equal)};
+  if (deciding_ != nullptr) deciding_->push_back(used);
+  draft_.uses.push_back(std::move(used));
+}
+
+std::string StepParser::pointer(const YAML::Node& node) {
+  auto written = reader_.text(node, "at");
+  if (!written) return {};
+  if (!written->empty() && written->front() != '/') {
+    reader_.error(node, fmt::format("'at' is a JSON pointer such as /decision, found '{}'",
+                                    base::shorten(*written, 40)));
+    return {};
+  }
+  return *std::move(written);
+}
+
+}  // namespace tertulia::flow
