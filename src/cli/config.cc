@@ -101,9 +101,10 @@ class File final {
       const std::string key = each.first.Scalar();
       if (std::find(known.begin(), known.end(), key) != known.end()) continue;
       const std::string near = base::near_name(key, known);
-      fail(each.first, fmt::format("unknown key '{}'{}{}", key, where,
-                                   near.empty() ? fmt::format("; known are {}", fmt::join(known, ", "))
-                                                : fmt::format("; did you mean '{}'?", near)));
+      fail(each.first,
+           fmt::format("unknown key '{}'{}{}", key, where,
+                       near.empty() ? fmt::format("; known are {}", fmt::join(known, ", "))
+                                    : fmt::format("; did you mean '{}'?", near)));
     }
   }
 
@@ -119,8 +120,9 @@ class File final {
 
   llm::ModelProfile model(const std::string& name, const YAML::Node& node) {
     const std::string where = fmt::format(" in the profile '{}'", name);
-    keys(node, where, {"provider", "model", "base_url", "key", "parameters", "context_window",
-                       "price", "limits", "json_schema", "organization", "project"});
+    keys(node, where,
+         {"provider", "model", "base_url", "key", "parameters", "context_window", "price", "limits",
+          "json_schema", "organization", "project"});
     llm::ModelProfile profile;
     profile.name = name;
     if (!node["provider"]) fail(node, "a profile needs a provider" + where);
@@ -137,7 +139,8 @@ class File final {
       profile.provider = "rehearsal";
     }
     profile.model = node["model"] ? text(node["model"]) : profile.provider;
-    if (profile.provider == "openai" && !node["model"]) fail(node, "a profile needs a model" + where);
+    if (profile.provider == "openai" && !node["model"])
+      fail(node, "a profile needs a model" + where);
     if (profile.provider == "openai") profile.base_url = llm::kOpenAiBaseUrl;
     if (const auto url = node["base_url"]) profile.base_url = text(url);
     if (const auto key = node["key"]) {
@@ -204,8 +207,9 @@ base::Result<llm::ModelProfile> Config::profile(const std::string& name) const {
     message += fmt::format("; configured are {}", fmt::join(names, ", "));
   return base::Error{.code = base::Code::invalid,
                      .message = std::move(message),
-                     .remedy = "write provider/model[@base-url], or configure the profile: see "
-                               "docs/configuration.md"};
+                     .remedy =
+                         "write provider/model[@base-url], or configure the profile: see "
+                         "docs/configuration.md"};
 }
 
 std::vector<std::string> Config::profile_names() const {
@@ -231,7 +235,8 @@ base::Result<Config> load_config(const ConfigFlags& flags) {
        {std::pair<const char*, Setting*>{"TERTULIA_DB", &config.database},
         {"TERTULIA_MODEL", &config.model},
         {"TERTULIA_LOG", &config.log}})
-    if (const std::string value = environment(variable); !value.empty()) *setting = {value, variable};
+    if (const std::string value = environment(variable); !value.empty())
+      *setting = {value, variable};
   if (!flags.database.empty()) config.database = {flags.database, "--db"};
   if (!flags.model.empty()) config.model = {flags.model, "--model"};
   if (!flags.log.empty()) config.log = {flags.log, "--log"};

@@ -1,6 +1,6 @@
 // Config is what is in force for this run of the program: built-in values, then the files, then the
-// environment, then flags; each value knows where it came from. Keys of models are never in it, only
-// where they are.
+// environment, then flags; each value knows where it came from. Keys of models are never in it,
+// only where they are.
 #pragma once
 
 #include <map>
@@ -25,7 +25,8 @@ struct Config {
   std::map<std::string, std::string> model_sources;  // by profile: the file that has it
   std::vector<std::string> files;                    // read, in order
 
-  // A profile by name, or by specification (provider/model[@base-url]); an error says what there is.
+  // A profile by name, or by specification (provider/model[@base-url]); an error says what there
+  // is.
   [[nodiscard]] base::Result<llm::ModelProfile> profile(const std::string& name) const;
   [[nodiscard]] std::vector<std::string> profile_names() const;
 };

@@ -32,9 +32,13 @@ bool output_is_terminal() {
   return is;
 }
 
-bool error_is_terminal() { return ::isatty(STDERR_FILENO) != 0; }
+bool error_is_terminal() {
+  return ::isatty(STDERR_FILENO) != 0;
+}
 
-bool input_is_terminal() { return ::isatty(STDIN_FILENO) != 0; }
+bool input_is_terminal() {
+  return ::isatty(STDIN_FILENO) != 0;
+}
 
 std::size_t terminal_columns() {
   winsize size{};
@@ -44,12 +48,18 @@ std::size_t terminal_columns() {
 
 std::string styled(std::string_view text, Style style) {
   switch (style) {
-    case Style::bold: return sequence(text, "1");
-    case Style::dim: return sequence(text, "2");
-    case Style::red: return sequence(text, "31");
-    case Style::green: return sequence(text, "32");
-    case Style::yellow: return sequence(text, "33");
-    case Style::plain: break;
+    case Style::bold:
+      return sequence(text, "1");
+    case Style::dim:
+      return sequence(text, "2");
+    case Style::red:
+      return sequence(text, "31");
+    case Style::green:
+      return sequence(text, "32");
+    case Style::yellow:
+      return sequence(text, "33");
+    case Style::plain:
+      break;
   }
   return std::string(text);
 }

@@ -161,7 +161,10 @@ class Builder final {
     data["order"] = row.order;
     data["step"] = step.label();
     data["kind"] = step.kind();
-    if (const auto* speak = std::get_if<flow::Speak>(&step.step)) data["role"] = speak->role;
+    if (const auto* speak = std::get_if<flow::Speak>(&step.step)) {
+      data["role"] = speak->role;
+      if (speak->output) data["structured"] = true;
+    }
     if (row.parent_order) data["parent"] = *row.parent_order;
     data["round"] = row.round;
     data["iteration"] = row.iteration;

@@ -240,6 +240,20 @@ void Engine::on_ended(const Outcome& outcome, const Performance::Ended& ended) {
   });
 }
 
+base::Result<void> Engine::remove(model::Id session) {
+  base::Result<void> done;
+  writer_->run([&](db::Connection& connection) {
+    if (auto row = store::load_session(connection, session); !row) {
+      done = row.error();
+    } else if (auto token = claim(connection, session); !token) {
+      done = token.error();
+    } else {
+      done = store::delete_session(connection, session);
+    }
+  });
+  return done;
+}
+
 void Engine::pause_all(bool at_once) {
   loop_->post([this, at_once] {
     const auto performances = performances_;  // a pause may end one at once

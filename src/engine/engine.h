@@ -62,6 +62,9 @@ class Engine final {
   [[nodiscard]] base::Result<Outcome> perform_and_wait(model::Id session, Action action,
                                                        std::optional<flow::Limits> limits = {});
 
+  // Deletes a session with all that it recorded. Conflict where another process performs it.
+  [[nodiscard]] base::Result<void> remove(model::Id session);
+
   // Every session of this engine pauses: after its present step, or at once (its call is stopped).
   void pause_all(bool at_once);
   // Returns when nothing is performed any more.

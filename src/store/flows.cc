@@ -26,10 +26,10 @@ base::Result<Id> save_template(db::Connection& connection, const NewFlowVersion&
   if (!known)
     return insert_returning_id(
         connection, sql::insert_flow_template,
-        std::vector{param(wanted.name), param(wanted.title), now, param(wanted.topic)});
+        std::vector{param(wanted.name), param(wanted.title), now, param(wanted.topic), param(wanted.origin)});
   auto done =
       connection.run(sql::update_flow_template,
-                     std::vector{param(known->id), param(wanted.title), param(wanted.topic), now});
+                     std::vector{param(known->id), param(wanted.title), param(wanted.topic), now, param(wanted.origin)});
   if (!done) return done.error();
   return known->id;
 }

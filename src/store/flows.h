@@ -18,6 +18,7 @@ struct NewFlowVersion {
   std::string name;
   std::string title;
   std::string topic;
+  std::string origin;         // flow_templates.type: "shipped" or "tertulia"
   std::string source_format;  // yaml or json
   std::string source;
   std::vector<model::FlowStep> steps;  // in order; ids and foreign keys are not read

@@ -3,11 +3,11 @@ SELECT * FROM flow_templates WHERE name = $1;
 
 -- name: insert_flow_template
 INSERT INTO flow_templates (name, type, description, is_active, created_at, updated_at, topic)
-VALUES ($1, 'tertulia', $2, TRUE, $3, $3, $4)
+VALUES ($1, $5, $2, TRUE, $3, $3, $4)
 RETURNING id;
 
 -- name: update_flow_template
-UPDATE flow_templates SET description = $2, topic = $3, updated_at = $4 WHERE id = $1;
+UPDATE flow_templates SET description = $2, topic = $3, updated_at = $4, type = $5 WHERE id = $1;
 
 -- name: list_flow_templates
 SELECT f.id, f.name, f.description, f.updated_at,

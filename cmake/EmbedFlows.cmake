@@ -1,0 +1,16 @@
+# The shipped flows become part of the program: tertulia_embed_flows(TARGET FOLDER dir) makes
+# "cli/shipped_flows_text.cc" out of dir/*.yaml.
+
+add_executable(embed_flows ${CMAKE_SOURCE_DIR}/cmake/embed_flows.cc)
+
+function(tertulia_embed_flows target)
+  cmake_parse_arguments(ARG "" "FOLDER" "" ${ARGN})
+  set(out ${CMAKE_BINARY_DIR}/gen/cli/shipped_flows_text.cc)
+  file(GLOB flows CONFIGURE_DEPENDS ${ARG_FOLDER}/*.yaml)
+  add_custom_command(
+    OUTPUT ${out}
+    COMMAND embed_flows ${ARG_FOLDER} ${out}
+    DEPENDS embed_flows ${flows}
+    VERBATIM)
+  target_sources(${target} PRIVATE ${out})
+endfunction()

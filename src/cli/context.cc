@@ -1,0 +1,202 @@
+#include "cli/context.h"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <iostream>
+#include <map>
+#include <mutex>
+
+#include "base/log.h"
+#include "cli/terminal.h"
+#include "schema/proof.h"
+#include "schema/runner.h"
+
+namespace tertulia::cli {
+
+namespace fs = std::filesystem;
+
+// Providers by what they are made from, so that the sessions of a run share connections.
+struct Context::ProviderCache {
+  std::mutex mutex;
+  std::map<std::string, std::shared_ptr<llm::Provider>> providers;
+};
+
+Context::Context() : provider_cache_(std::make_unique<ProviderCache>()) {}
+
+Context::~Context() {
+  engine_.reset();  // before what it calls
+  provider_cache_.reset();
+  transport_.reset();
+}
+
+base::Result<const Config*> Context::config() {
+  if (!config_) {
+    auto loaded = load_config(flags);
+    if (!loaded) return loaded.error();
+    config_ = *std::move(loaded);
+  }
+  return &*config_;
+}
+
+base::Result<db::Location> Context::location() {
+  auto in_force = config();
+  if (!in_force) return in_force.error();
+  const Setting& database = (*in_force)->database;
+  auto location = db::Location::parse(database.value);
+  if (!location) return location.error().in(database.source);
+  if (location->engine == db::Engine::sqlite && database.source == "built-in") {
+    std::error_code failed;
+    fs::create_directories(fs::path(location->target).parent_path(), failed);
+    if (failed)
+      return base::Error{.code = base::Code::storage,
+                         .message = fmt::format("cannot make the folder of {}: {}",
+                                                location->target, failed.message()),
+                         .remedy = "name another place with --db"};
+  }
+  return location;
+}
+
+namespace {
+
+base::Result<void> migrate_to_head(const db::Location& location) {
+  auto connection = db::open(location, {.access = db::Access::write, .create = true});
+  if (!connection) return connection.error();
+  const auto migrations = schema::migrations(location.engine);
+  auto done = schema::migrate(**connection, static_cast<int>(migrations.size()), migrations);
+  if (!done) return done.error();
+  return {};
+}
+
+bool ask_to_migrate(const schema::Proof& proof) {
+  for (const std::string& line : proof.lines()) std::cerr << line << "\n";
+  std::cerr << "Migrate now? [y/N] " << std::flush;
+  std::string answer;
+  std::getline(std::cin, answer);
+  return answer == "y" || answer == "Y" || answer == "yes";
+}
+
+}  // namespace
+
+base::Result<void> Context::ready_database() {
+  if (proved_) return {};
+  auto where = location();
+  if (!where) return where.error();
+  auto proof = schema::prove_at(*where);
+  if (!proof) return proof.error();
+  bool go = proof->state == schema::State::fresh;
+  if (proof->state == schema::State::behind)
+    go = migrate == "auto" ||
+         (migrate == "ask" && input_is_terminal() && error_is_terminal() && ask_to_migrate(*proof));
+  if (go) {
+    if (auto done = migrate_to_head(*where); !done) return done;
+    proof = schema::prove_at(*where);
+    if (!proof) return proof.error();
+  }
+  if (!proof->may_run()) return proof->error();
+  for (const std::string& notice : proof->notices) spdlog::info("{}", notice);
+  proved_ = true;
+  return {};
+}
+
+base::Result<db::Connection*> Context::reader() {
+  if (!reader_) {
+    if (auto ready = ready_database(); !ready) return ready.error();
+    auto where = location();
+    if (!where) return where.error();
+    auto opened = db::open(*where, {.access = db::Access::read});
+    if (!opened) return opened.error();
+    reader_ = *std::move(opened);
+  }
+  return reader_.get();
+}
+
+base::Result<engine::Engine*> Context::engine() {
+  if (!engine_) {
+    if (auto ready = ready_database(); !ready) return ready.error();
+    auto where = location();
+    if (!where) return where.error();
+    auto started = engine::Engine::start({.location = *std::move(where), .providers = providers()});
+    if (!started) return started.error();
+    engine_ = *std::move(started);
+  }
+  return engine_.get();
+}
+
+base::Result<void> Context::write(const std::function<base::Result<void>(db::Connection&)>& job) {
+  if (engine_) {
+    base::Result<void> done;
+    engine_->writer().run([&](db::Connection& connection) { done = job(connection); });
+    return done;
+  }
+  if (auto ready = ready_database(); !ready) return ready;
+  auto where = location();
+  if (!where) return where.error();
+  auto connection = db::open(*where, {.access = db::Access::write});
+  if (!connection) return connection.error();
+  return job(**connection);
+}
+
+engine::ProviderSource Context::providers() {
+  return [this](const base::json::object& model) -> base::Result<std::shared_ptr<llm::Provider>> {
+    const std::lock_guard lock(provider_cache_->mutex);
+    const std::string key = base::to_text(model);
+    auto& known = provider_cache_->providers[key];
+    if (known) return known;
+    auto profile = llm::ModelProfile::from_json(model);
+    if (!profile) return profile.error();
+    llm::RehearsalScript script;
+    if (!script_file.empty()) {
+      auto loaded = llm::RehearsalScript::load(script_file);
+      if (!loaded) return loaded.error();
+      script = *std::move(loaded);
+    }
+    if (!transport_) transport_ = std::make_unique<llm::Transport>();
+    auto provider = llm::make_provider(*profile, *transport_, std::move(script));
+    if (!provider) return provider.error();
+    known = *std::move(provider);
+    return known;
+  };
+}
+
+engine::ProfileSource Context::profiles() {
+  return [this](const std::string& name) -> base::Result<llm::ModelProfile> {
+    auto in_force = config();
+    if (!in_force) return in_force.error();
+    return (*in_force)->profile(name);
+  };
+}
+
+Body& chosen_body() {
+  static Body body;
+  return body;
+}
+
+void run_on_parse(CLI::App& command, const Body& body) {
+  command.callback([body] { chosen_body() = body; });
+}
+
+int tell(const base::Error& error, bool json) {
+  if (json) {
+    base::json::object out;
+    out["type"] = "error";
+    out["code"] = base::code_name(error.code);
+    out["message"] = error.message;
+    if (!error.remedy.empty()) out["remedy"] = error.remedy;
+    print_json(out);
+  }
+  fmt::print(stderr, "tertulia: {}\n", safe_for_terminal(error.message));
+  if (!error.detail.empty()) spdlog::debug("{}", error.detail);
+  if (!error.remedy.empty()) fmt::print(stderr, "{}\n", safe_for_terminal(error.remedy));
+  return base::exit_status(error.code);
+}
+
+void print_json(const base::json::value& value) {
+  const std::string text = base::to_text(value);
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  std::fputc('\n', stdout);
+  std::fflush(stdout);
+}
+
+}  // namespace tertulia::cli

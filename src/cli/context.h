@@ -1,0 +1,91 @@
+// Context is what one run of the command line shares: the global flags, the configuration in force,
+// and the database, opened when a command first asks for it and proved fit before anything else.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/json.h"
+#include "base/result.h"
+#include "cli/config.h"
+#include "db/connection.h"
+#include "engine/casting.h"
+#include "engine/engine.h"
+#include "llm/rehearsal_script.h"
+#include "llm/transport.h"
+
+namespace tertulia::cli {
+
+// Exit codes beyond those that errors have (base::exit_status).
+inline constexpr int kExitDone = 0;
+inline constexpr int kExitFailed = 1;
+inline constexpr int kExitDatabase = 3;
+inline constexpr int kExitModel = 4;
+inline constexpr int kExitPaused = 5;
+inline constexpr int kExitInterrupted = 130;
+
+class Context final {
+ public:
+  Context();
+  ~Context();
+
+  ConfigFlags flags;
+  bool json = false;
+  std::string migrate = "ask";  // ask, auto, refuse
+  std::string script_file;      // rehearsal's
+
+  // Read once, at the first call.
+  [[nodiscard]] base::Result<const Config*> config();
+  [[nodiscard]] base::Result<db::Location> location();
+
+  // A database that is proved: made if it is fresh, migrated if it is behind and that is wanted. An
+  // error (drift) says what is wrong with it and names the command that mends it.
+  [[nodiscard]] base::Result<void> ready_database();
+  // A connection for reading, on a proved database.
+  [[nodiscard]] base::Result<db::Connection*> reader();
+  // The engine, on a proved database. From then on it has the connection that writes.
+  [[nodiscard]] base::Result<engine::Engine*> engine();
+  // Performs `job` on a connection that writes: the engine's if it runs, else one for the moment.
+  [[nodiscard]] base::Result<void> write(
+      const std::function<base::Result<void>(db::Connection&)>& job);
+
+  [[nodiscard]] engine::ProviderSource providers();
+  [[nodiscard]] engine::ProfileSource profiles();
+
+ private:
+  std::optional<Config> config_;
+  bool proved_ = false;
+  std::unique_ptr<db::Connection> reader_;
+  std::unique_ptr<llm::Transport> transport_;
+  struct ProviderCache;
+  std::unique_ptr<ProviderCache> provider_cache_;
+  std::unique_ptr<engine::Engine> engine_;
+};
+
+// A command: its options are bound when it is added; `body` gives the exit code or an error, which
+// main tells.
+using Body = std::function<base::Result<int>()>;
+void run_on_parse(CLI::App& command, const Body& body);
+// The body of the command that was given, set by run_on_parse; empty if none was.
+[[nodiscard]] Body& chosen_body();
+
+// Tells an error on standard error (as JSON on standard output with --json): message, remedy last.
+// The exit code.
+int tell(const base::Error& error, bool json);
+
+// Prints one JSON document on standard output.
+void print_json(const base::json::value& value);
+
+// Each adds its commands; one file each.
+void add_run(CLI::App& app, Context& context);
+void add_session(CLI::App& app, Context& context);
+void add_flow(CLI::App& app, Context& context);
+void add_role(CLI::App& app, Context& context);
+void add_model(CLI::App& app, Context& context);
+void add_db(CLI::App& app, Context& context);
+void add_doctor(CLI::App& app, Context& context);
+
+}  // namespace tertulia::cli

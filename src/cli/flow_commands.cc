@@ -1,0 +1,191 @@
+// tertulia flow: listing, checking, previewing, storing flows.
+#include <fmt/format.h>
+
+#include <cstdio>
+
+#include "base/utf8.h"
+#include "cli/context.h"
+#include "cli/flow_preview.h"
+#include "cli/flow_source.h"
+#include "cli/shipped_flows.h"
+#include "cli/terminal.h"
+#include "flow/language_schema.h"
+#include "store/flows.h"
+
+namespace tertulia::cli {
+namespace {
+
+namespace json = base::json;
+
+base::Result<int> list(Context& context) {
+  auto reader = context.reader();
+  if (!reader) return reader.error();
+  auto stored = store::list_flows(**reader);
+  if (!stored) return stored.error();
+  json::array items;
+  const auto add = [&](std::string_view name, std::string_view title, std::int64_t version,
+                       std::int64_t sessions, bool shipped) {
+    json::object item;
+    item["name"] = name;
+    item["title"] = title;
+    item["version"] = version;
+    item["sessions"] = sessions;
+    item["shipped"] = shipped;
+    items.push_back(std::move(item));
+  };
+  const auto is_shipped = [](std::string_view name) {
+    for (const ShippedFlow& flow : shipped_flows())
+      if (flow.name == name) return true;
+    return false;
+  };
+  for (const ShippedFlow& flow : shipped_flows()) {
+    bool known = false;
+    for (const auto& each : *stored) known = known || each.name == flow.name;
+    if (known) continue;
+    const auto checked = flow::check_flow(flow.source);
+    add(flow.name, checked.ok() ? checked.program->title : std::string(), 0, 0, true);
+  }
+  for (const auto& flow : *stored)
+    add(flow.name, flow.title, flow.latest_version, flow.sessions, is_shipped(flow.name));
+  if (context.json) {
+    json::object out;
+    out["items"] = std::move(items);
+    print_json(out);
+    return kExitDone;
+  }
+  for (const json::value& item : items) {
+    const json::object& flow = item.get_object();
+    const auto version = flow.at("version").get_int64();
+    fmt::print("{:<24} {:<9} {}\n", std::string_view(flow.at("name").get_string()),
+               flow.at("shipped").get_bool() ? "shipped" : fmt::format("version {}", version),
+               safe_for_terminal(flow.at("title").get_string()));
+  }
+  return kExitDone;
+}
+
+base::Result<int> show(Context& context, const std::string& name) {
+  auto text = find_flow_text(context, name);
+  if (!text) return text.error();
+  auto checked = check_text(context, *text);
+  if (!checked.ok()) {
+    print_problems(*text, checked.problems, context.json);
+    return base::Error{.code = base::Code::invalid, .message = text->shown + " has mistakes"};
+  }
+  const flow::Program& program = *checked.program;
+  if (context.json) {
+    json::object out = program.header_json();
+    json::array steps;
+    for (size_t i = 0; i < program.steps.size(); ++i)
+      steps.push_back(program.spec_json(static_cast<int>(i)));
+    out["steps"] = std::move(steps);
+    print_json(out);
+    return kExitDone;
+  }
+  fmt::print("{}\n{}\n", styled(program.title, Style::bold), safe_for_terminal(program.topic));
+  for (const auto& role : program.roles)
+    fmt::print("  {:<16} {}\n", role.ref, base::shorten(safe_for_terminal(role.prompt), 80));
+  for (size_t i = 0; i < program.steps.size(); ++i) {
+    const flow::Instruction& step = program.steps[i];
+    std::string words;
+    if (const auto* speak = std::get_if<flow::Speak>(&step.step))
+      words = fmt::format("{}: {}", speak->role, speak->task.source());
+    fmt::print("{:>4}  {}{:<20} {}\n", i + 1, std::string(2 * step.loops.size(), ' '), step.label(),
+               base::shorten(safe_for_terminal(words), 80));
+  }
+  return kExitDone;
+}
+
+base::Result<int> check(Context& context, const std::string& name) {
+  auto text = find_flow_text(context, name);
+  if (!text) return text.error();
+  auto checked = check_text(context, *text);
+  print_problems(*text, checked.problems, context.json);
+  if (!checked.ok())
+    return base::Error{.code = base::Code::invalid,
+                       .message = fmt::format("{} has mistakes", text->shown)};
+  if (!context.json)
+    fmt::print("{}: good, {} steps{}\n", text->shown, checked.program->steps.size(),
+               checked.problems.empty() ? std::string()
+                                        : fmt::format(", {} warnings", checked.problems.size()));
+  return kExitDone;
+}
+
+base::Result<int> import(Context& context, const std::string& file) {
+  auto text = find_flow_text(context, file);
+  if (!text) return text.error();
+  text->is_shipped = false;
+  auto stored = store_flow(context, *text, false);
+  if (!stored) return stored.error();
+  if (context.json) {
+    json::object out;
+    out["name"] = stored->program.name;
+    out["version"] = stored->saved.version.number;
+    out["new"] = stored->saved.is_new;
+    print_json(out);
+  } else {
+    fmt::print("{} is stored as version {}{}\n", stored->program.name, stored->saved.version.number,
+               stored->saved.is_new ? "" : " already");
+  }
+  return kExitDone;
+}
+
+base::Result<int> export_flow(Context& context, const std::string& name, std::int64_t version) {
+  std::string source;
+  if (version > 0) {
+    auto reader = context.reader();
+    if (!reader) return reader.error();
+    auto flow = store::find_flow(**reader, name);
+    if (!flow) return flow.error();
+    if (!*flow)
+      return base::Error{.code = base::Code::not_found,
+                         .message = fmt::format("there is no stored flow '{}'", name),
+                         .remedy = "tertulia flow list"};
+    auto stored = store::load_flow_version(**reader, **flow, version);
+    if (!stored) return stored.error();
+    source = stored->source;
+  } else {
+    auto text = find_flow_text(context, name);
+    if (!text) return text.error();
+    source = text->source;
+  }
+  std::fwrite(source.data(), 1, source.size(), stdout);
+  return kExitDone;
+}
+
+}  // namespace
+
+void add_flow(CLI::App& app, Context& context) {
+  auto* flow = app.add_subcommand("flow", "Flows: list, check, preview, store");
+  flow->require_subcommand(1);
+  flow->footer("Example: tertulia flow check my-flow.yaml");
+  auto* listing = flow->add_subcommand("list", "Stored and shipped flows");
+  run_on_parse(*listing, [&context] { return list(context); });
+
+  const auto with_name = [&](const char* name, const char* help, const char* argument, auto body) {
+    auto* command = flow->add_subcommand(name, help);
+    auto value = std::make_shared<std::string>();
+    command->add_option(argument, *value, "A flow's file, or its name")->required();
+    run_on_parse(*command, [&context, value, body] { return body(context, *value); });
+  };
+  with_name("show", "A flow's roles and compiled steps", "flow", show);
+  with_name("check", "Checks a flow whole: every mistake with its place", "flow", check);
+  with_name("import", "Stores a flow from a file", "file", import);
+
+  auto* exporting = flow->add_subcommand("export", "A flow's text as it was written");
+  auto name = std::make_shared<std::string>();
+  auto version = std::make_shared<std::int64_t>(0);
+  exporting->add_option("name", *name, "The flow's name")->required();
+  exporting->add_option("--version", *version, "Not the latest, but this one")
+      ->check(CLI::PositiveNumber);
+  run_on_parse(*exporting,
+               [&context, name, version] { return export_flow(context, *name, *version); });
+
+  auto* schema = flow->add_subcommand("schema", "The JSON Schema of the language, for editors");
+  run_on_parse(*schema, []() -> base::Result<int> {
+    fmt::print("{}\n", base::to_pretty_text(flow::language_schema()));
+    return kExitDone;
+  });
+  add_flow_preview(*flow, context);
+}
+
+}  // namespace tertulia::cli

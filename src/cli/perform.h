@@ -1,0 +1,17 @@
+// Performing a session at the terminal: shows it, passes Ctrl-C on as a pause, says how it ended
+// and how to go on.
+#pragma once
+
+#include <optional>
+
+#include "cli/context.h"
+#include "engine/engine.h"
+
+namespace tertulia::cli {
+
+// The exit code. Where another process performs the session, it is watched until it stops.
+[[nodiscard]] base::Result<int> perform_shown(Context& context, model::Id session,
+                                              engine::Action action,
+                                              std::optional<flow::Limits> limits);
+
+}  // namespace tertulia::cli

@@ -1,0 +1,140 @@
+// tertulia run: performs a flow and shows the conversation as it happens.
+#include <fmt/format.h>
+
+#include <cstdio>
+
+#include "base/random.h"
+#include "cli/context.h"
+#include "cli/flow_source.h"
+#include "cli/perform.h"
+#include "store/flows.h"
+
+namespace tertulia::cli {
+namespace {
+
+struct RunOptions {
+  std::string flow;
+  std::string topic;
+  bool has_topic = false;
+  std::vector<std::string> roles;
+  std::vector<std::string> variables;
+  std::int64_t max_steps = 0;
+  std::int64_t seed = -1;
+  bool create_only = false;
+};
+
+base::Result<std::map<std::string, std::string>> pairs_of(const std::vector<std::string>& words,
+                                                          std::string_view option) {
+  std::map<std::string, std::string> pairs;
+  for (const std::string& word : words) {
+    const auto equals = word.find('=');
+    if (equals == std::string::npos || equals == 0)
+      return base::Error{.code = base::Code::invalid,
+                         .message = fmt::format("{} wants NAME=VALUE, found '{}'", option, word)};
+    pairs[word.substr(0, equals)] = word.substr(equals + 1);
+  }
+  return pairs;
+}
+
+// Steps that a rehearsal script speaks of and the flow does not have.
+base::Result<void> check_script(const std::string& path, const flow::Program& program) {
+  if (path.empty()) return {};
+  auto script = llm::RehearsalScript::load(path);
+  if (!script) return script.error();
+  for (const std::string& step : script->steps()) {
+    if (program.named(step) != nullptr || program.role(step) != nullptr) continue;
+    return base::Error{
+        .code = base::Code::invalid,
+        .message = fmt::format("{}: the flow has no step or role '{}'", path, step),
+        .remedy = "a script names steps by their id, or by their role where they have none"};
+  }
+  return {};
+}
+
+base::Result<int> run(Context& context, const RunOptions& options) {
+  auto config = context.config();
+  if (!config) return config.error();
+  auto roles = pairs_of(options.roles, "--role");
+  if (!roles) return roles.error();
+  auto variables = pairs_of(options.variables, "--var");
+  if (!variables) return variables.error();
+  auto text = find_flow_text(context, options.flow);
+  if (!text) return text.error();
+  auto flow = store_flow(context, *text, false);
+  if (!flow) return flow.error();
+  if (auto good = check_script(context.script_file, flow->program); !good) return good.error();
+
+  engine::CastingCall call;
+  call.program = &flow->program;
+  call.flow_template_id = flow->saved.version.flow_template_id;
+  call.version = &flow->saved.version;
+  call.profile = (*config)->model.value;
+  if (options.has_topic) call.topic = options.topic;
+  call.roles = *std::move(roles);
+  call.variables = *std::move(variables);
+  if (options.max_steps > 0) {
+    call.limits = flow->program.limits;
+    call.limits->steps = options.max_steps;
+  }
+  call.seed = options.seed >= 0 ? options.seed : static_cast<std::int64_t>(base::fresh_seed());
+  call.now = base::Clock::system().now();
+  model::Id session = 0;
+  auto reader = context.reader();
+  if (!reader) return reader.error();
+  auto wanted = engine::cast(call, context.profiles(), [&](const std::string& name) {
+    return store::find_role(**reader, name);
+  });
+  if (!wanted) return wanted.error();
+  auto made = context.write([&](db::Connection& connection) -> base::Result<void> {
+    auto id = store::create_session(connection, *wanted);
+    if (!id) return id.error();
+    session = *id;
+    return {};
+  });
+  if (!made) return made.error();
+  if (options.create_only) {
+    if (context.json) {
+      base::json::object out;
+      out["session_id"] = session;
+      print_json(out);
+    } else {
+      fmt::print("session {}\n", session);
+    }
+    return kExitDone;
+  }
+  return perform_shown(context, session, engine::Action::resume, {});
+}
+
+}  // namespace
+
+void add_run(CLI::App& app, Context& context) {
+  auto* command = app.add_subcommand("run", "Performs a flow and shows the conversation");
+  auto options = std::make_shared<RunOptions>();
+  command
+      ->add_option("flow", options->flow, "A flow's file, or the name of a stored or shipped one")
+      ->required();
+  command->add_option("--topic", options->topic, "What the session is about");
+  command->add_option("--role", options->roles, "REF=NAME: a stored role plays this reference")
+      ->allow_extra_args(false);
+  command->add_option("--var", options->variables, "NAME=VALUE: a variable of the flow")
+      ->allow_extra_args(false);
+  command->add_option(
+      "--model", context.flags.model,
+      "A profile, or provider/model[@base-url], or rehearsal[?latency=200ms&fail=0.05]");
+  command->add_option("--script", context.script_file,
+                      "What rehearsal says, by step and iteration (YAML)");
+  command->add_option("--max-steps", options->max_steps, "Pause after so many steps")
+      ->check(CLI::PositiveNumber);
+  command
+      ->add_option("--seed", options->seed, "The session's seed: the same one rehearses the same")
+      ->check(CLI::NonNegativeNumber);
+  command->add_flag("--create-only", options->create_only,
+                    "Make the session and print its id; `session resume` performs it");
+  command->footer("Example: tertulia run debate --topic \"Tabs or spaces?\" --model rehearsal");
+  run_on_parse(*command, [&context, options, command] {
+    options->has_topic = command->count("--topic") > 0;
+    return run(context, *options);
+  });
+}
+
+}  // namespace tertulia::cli

@@ -1,0 +1,19 @@
+// A session as one text: Markdown for people, JSON and JSON Lines for programs.
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+#include "db/connection.h"
+#include "engine/session_data.h"
+
+namespace tertulia::cli {
+
+// Was any of it spoken by rehearsal? Exports say so.
+[[nodiscard]] bool is_rehearsed(const engine::SessionData& session);
+
+// `format`: md, json or jsonl.
+[[nodiscard]] base::Result<std::string> export_session(db::Connection& reader, model::Id session,
+                                                       const std::string& format);
+
+}  // namespace tertulia::cli

@@ -1,0 +1,137 @@
+#include "cli/session_steering.h"
+
+#include <fmt/format.h>
+
+#include "cli/perform.h"
+#include "engine/session_data.h"
+#include "store/leases.h"
+#include "store/sessions.h"
+
+namespace tertulia::cli {
+namespace {
+
+using model::Id;
+
+struct ResumeOptions {
+  Id id = 0;
+  std::int64_t max_steps = 0;
+  std::int64_t max_rounds = 0;
+};
+
+base::Result<int> go_on(Context& context, const ResumeOptions& options, engine::Action action) {
+  auto reader = context.reader();
+  if (!reader) return reader.error();
+  auto row = store::load_session(**reader, options.id);
+  if (!row) return row.error();
+  if (row->status == model::SessionStatus::finished && action == engine::Action::resume) {
+    fmt::print(stderr, "session {} is finished already\n", options.id);
+    return kExitDone;
+  }
+  std::optional<flow::Limits> limits;
+  if (options.max_steps > 0 || options.max_rounds > 0) {
+    auto state = store::load_machine_state(**reader, options.id);
+    if (!state) return state.error();
+    auto machine = flow::State::from_text(state->state);
+    if (!machine) return machine.error();
+    limits = machine->limits;
+    if (options.max_steps > 0) limits->steps = options.max_steps;
+    if (options.max_rounds > 0) limits->rounds = options.max_rounds;
+  }
+  return perform_shown(context, options.id, action, limits);
+}
+
+// Asks whoever performs the session; false where nobody does.
+base::Result<bool> ask_performer(Context& context, Id id, const std::string& request) {
+  auto reader = context.reader();
+  if (!reader) return reader.error();
+  auto row = store::load_session(**reader, id);
+  if (!row) return row.error();
+  if (row->status != model::SessionStatus::running) return false;
+  bool asked = false;
+  auto done = context.write([&](db::Connection& connection) -> base::Result<void> {
+    auto held = store::ask_holder(connection, id, request);
+    if (!held) return held.error();
+    asked = *held;
+    return {};
+  });
+  if (!done) return done.error();
+  return asked;
+}
+
+base::Result<int> pause(Context& context, Id id) {
+  auto asked = ask_performer(context, id, "pause");
+  if (!asked) return asked.error();
+  if (*asked) {
+    fmt::print(stderr, "session {} pauses after its present step\n", id);
+    return kExitDone;
+  }
+  fmt::print(stderr, "nobody performs session {}: there is nothing to pause\n", id);
+  return kExitDone;
+}
+
+base::Result<int> cancel(Context& context, Id id) {
+  auto engine = context.engine();
+  if (!engine) return engine.error();
+  auto ended = (*engine)->perform_and_wait(id, engine::Action::cancel);
+  if (ended && ended->error) return *ended->error;
+  if (ended) {
+    fmt::print(stderr, "session {} is cancelled\n", id);
+    return kExitDone;
+  }
+  if (ended.error().code != base::Code::conflict) return ended.error();
+  auto asked = ask_performer(context, id, "cancel");
+  if (!asked) return asked.error();
+  if (!*asked) return ended.error();
+  fmt::print(stderr, "session {} is being cancelled by the process that performs it\n", id);
+  return kExitDone;
+}
+
+base::Result<int> remove(Context& context, const std::vector<Id>& ids) {
+  auto engine = context.engine();  // for its node: a session in flight is not deleted
+  if (!engine) return engine.error();
+  for (const Id id : ids) {
+    auto done = (*engine)->remove(id);
+    if (!done) return done.error();
+    fmt::print(stderr, "session {} is deleted\n", id);
+  }
+  return kExitDone;
+}
+
+}  // namespace
+
+void add_session_steering(CLI::App& session, Context& context) {
+  const auto steer = [&](const char* name, const char* help, engine::Action action) {
+    auto* command = session.add_subcommand(name, help);
+    auto options = std::make_shared<ResumeOptions>();
+    command->add_option("id", options->id, "The session's id")->required();
+    command->add_option("--script", context.script_file, "What rehearsal says (YAML)");
+    if (action == engine::Action::resume) {
+      command->add_option("--max-steps", options->max_steps, "Raise the limit on steps to this")
+          ->check(CLI::PositiveNumber);
+      command->add_option("--max-rounds", options->max_rounds, "Raise the limit on rounds to this")
+          ->check(CLI::PositiveNumber);
+    }
+    run_on_parse(*command,
+                 [&context, options, action] { return go_on(context, *options, action); });
+  };
+  steer("resume", "Begins a session, or goes on with it, to its end", engine::Action::resume);
+  steer("step", "One step that asks a model, then pauses", engine::Action::step);
+  steer("retry", "Tries the failed step again, and goes on", engine::Action::retry);
+  steer("skip", "Leaves the open step out, then pauses", engine::Action::skip);
+
+  const auto with_id = [&](const char* name, const char* help, auto body) {
+    auto* command = session.add_subcommand(name, help);
+    auto id = std::make_shared<Id>();
+    command->add_option("id", *id, "The session's id")->required();
+    run_on_parse(*command, [&context, id, body] { return body(context, *id); });
+  };
+  with_id("pause", "Asks the process that performs the session to pause after its step", pause);
+  with_id("cancel", "Ends a session for good", cancel);
+
+  auto* deleting = session.add_subcommand("delete", "Deletes sessions with all that they recorded");
+  auto ids = std::make_shared<std::vector<Id>>();
+  deleting->add_option("id", *ids, "The sessions' ids")->required();
+  run_on_parse(*deleting, [&context, ids] { return remove(context, *ids); });
+}
+
+}  // namespace tertulia::cli

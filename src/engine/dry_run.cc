@@ -1,0 +1,115 @@
+#include "engine/dry_run.h"
+
+#include <fmt/format.h>
+
+#include "engine/session_record.h"
+#include "flow/output_schema.h"
+
+namespace tertulia::engine {
+namespace {
+
+constexpr int kMostSteps = 2'000;
+
+// The session that casting would have made, without its rows.
+base::Result<SessionData> invented_session(const CastingCall& call, const store::NewSession& made) {
+  auto snapshot = FlowSnapshot::from_text(made.flow_snapshot);
+  if (!snapshot) return snapshot.error();
+  auto cast = flow::Cast::from_text(made.roles_snapshot);
+  if (!cast) return cast.error();
+  auto flow = std::make_shared<PerformableFlow>();
+  flow->program = *call.program;
+  SessionData session;
+  session.topic = made.topic;
+  session.seed = static_cast<std::uint64_t>(made.seed);
+  session.flow_name = snapshot->flow;
+  session.flow = std::move(flow);
+  session.snapshot = *std::move(snapshot);
+  session.cast = *std::move(cast);
+  return session;
+}
+
+// What rehearsal says to the request; it answers before `start` returns.
+llm::Answer rehearse(llm::Provider& rehearsal, const llm::Request& request) {
+  llm::Answer answer;
+  llm::Listener listener;
+  listener.on_done = [&](llm::Answer given) { answer = std::move(given); };
+  const auto call =
+      rehearsal.start(request, rehearsal.wire_body(request), llm::Deadlines(), std::move(listener));
+  return answer;
+}
+
+base::Result<flow::Answered> answer_to(const flow::Speak& speak, const llm::Answer& answer) {
+  flow::Answered answered{.text = answer.text, .output = {}, .duration_ms = 0, .data = {}};
+  if (!speak.output) return answered;
+  auto schema = flow::OutputSchema::compile(*speak.output);
+  if (!schema) return schema.error();
+  auto output = schema->parse_output(answer.text);
+  if (!output) return output.error();
+  answered.output = *std::move(output);
+  return answered;
+}
+
+}  // namespace
+
+base::Result<DryStep> dry_run(const CastingCall& call, const ProfileSource& profiles,
+                              const RoleSource& roles, const ProviderSource& providers,
+                              const std::string& step, std::int64_t visit) {
+  auto made = cast(call, profiles, roles);
+  if (!made) return made.error();
+  auto session = invented_session(call, *made);
+  if (!session) return session.error();
+  base::json::object rehearsal_profile;
+  rehearsal_profile["provider"] = "rehearsal";
+  rehearsal_profile["name"] = "rehearsal";
+  rehearsal_profile["model"] = "rehearsal";
+  auto rehearsal = providers(rehearsal_profile);
+  if (!rehearsal) return rehearsal.error();
+
+  SessionRecord record(session->topic, [](std::int64_t, std::int64_t) {
+    return base::Result<std::vector<flow::Said>>(
+        base::Error{.code = base::Code::not_found, .message = "no older message"});
+  });
+  flow::State state;
+  flow::Limits no_limits = session->snapshot.limits;
+  no_limits.steps = kMostSteps;
+  flow::Event event = flow::Start{.variables = session->snapshot.variables, .limits = no_limits};
+  for (;;) {
+    auto effects = flow::advance(session->program(), state, event, record);
+    if (!effects) return effects.error();
+    for (const flow::Effect& effect : *effects)
+      if (const auto* say = std::get_if<flow::Say>(&effect))
+        record.add({.position = say->position,
+                    .role = say->role,
+                    .text = say->text,
+                    .round = say->round,
+                    .document = say->document,
+                    .document_version = say->document_version});
+    if (state.status != model::SessionStatus::running || !state.open)
+      return base::Error{
+          .code = base::Code::not_found,
+          .message =
+              fmt::format("an invented session comes to its end before the step '{}' has run "
+                          "{} times",
+                          step, visit),
+          .remedy = "tertulia flow show FLOW lists the steps; try another --seed or --visit"};
+    const auto& instruction =
+        session->program().steps[static_cast<size_t>(state.open->instruction)];
+    const auto& speak = std::get<flow::Speak>(instruction.step);
+    const flow::CastRole* role = session->cast.find(speak.role);
+    if (role == nullptr)
+      return base::Error{.code = base::Code::internal, .message = "a role without a cast"};
+    auto provider = providers(*model_in_force(*session, speak, *role).model);
+    if (!provider) return provider.error();
+    auto prepared = prepare_request(*session, state, record, record, **provider);
+    if (!prepared) return prepared.error();
+    const std::string& called = instruction.name.empty() ? speak.role : instruction.name;
+    if (called == step && state.open->visit == visit)
+      return DryStep{state.open->order, *std::move(prepared)};
+    auto answered = answer_to(speak, rehearse(**rehearsal, prepared->request));
+    if (!answered) return answered.error();
+    if (answered->output) record.put_out(state.open->order, *answered->output);
+    event = *std::move(answered);
+  }
+}
+
+}  // namespace tertulia::engine
