@@ -2,6 +2,8 @@
 // once a character and overflows the stack on a text of 50,000. So `pattern` is taken out of the
 // schema that valijson gets, and checked here with RE2, by a walk over schema and value together.
 // Inside anyOf a branch fits only if both agree, so each branch is compiled for itself as well.
+// valijson follows references by recursion and without end, so a reference that comes back to
+// itself without taking a part of the value is refused, and a long chain of them too.
 #include "flow/output_schema.h"
 
 #include <fmt/format.h>
@@ -11,6 +13,7 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <set>
 #include <valijson/adapters/boost_json_adapter.hpp>
 #include <valijson/schema.hpp>
 #include <valijson/schema_parser.hpp>
@@ -57,6 +60,8 @@ constexpr std::array<Keyword, 20> kKeywords = {
 constexpr std::array<std::string_view, 7> kTypes = {"object", "array",   "string", "integer",
                                                     "number", "boolean", "null"};
 constexpr int kMaxSchemaDepth = 32;
+constexpr int kMaxChain = 32;
+constexpr std::int64_t kMaxChainSchemas = 1'000;
 
 base::Error wrong(const std::string& pointer, std::string message) {
   return {.code = base::Code::invalid,
@@ -80,13 +85,24 @@ std::unique_ptr<const RE2> compile_pattern(std::string_view pattern) {
 // Goes through a schema, refuses what is not of the subset, and gathers its patterns.
 class Check final {
  public:
-  explicit Check(const json::object& root) : root_(root) {}
+  explicit Check(const json::value& root) : root_(root) {}
 
-  base::Result<void> check(const json::value& value, const std::string& pointer, int depth = 0) {
+  base::Result<void> check() {
+    if (auto good = check_schema(root_, "", 0); !good) return good;
+    for (const auto& [schema, pointer] : schemas_)
+      if (auto chain = check_chain(*schema, pointer, 1); !chain) return chain.error();
+    return {};
+  }
+  [[nodiscard]] bool has_patterns() const { return has_patterns_; }
+
+ private:
+  base::Result<void> check_schema(const json::value& value, const std::string& pointer, int depth) {
     if (depth > kMaxSchemaDepth)
       return wrong(pointer, fmt::format("nested deeper than {}", kMaxSchemaDepth));
     const json::object* schema = value.if_object();
     if (schema == nullptr) return wrong(pointer, "expected a schema, a mapping");
+    schemas_.emplace(&value, pointer);
+    const bool refers = schema->contains("$ref");
     for (const auto& member : *schema) {
       const std::string_view name = member.key();
       const auto known = std::find_if(kKeywords.begin(), kKeywords.end(),
@@ -94,9 +110,12 @@ class Check final {
       const std::string at = below(pointer, name);
       if (known == kKeywords.end()) return wrong(at, unknown_words(name));
       if (auto good = check_operand(known->operand, member.value(), at, depth); !good) return good;
-      if (name == "$ref") {
-        if (auto good = check_reference(member.value(), at); !good) return good;
-      }
+      if (refers && !may_stand_beside_reference(name))
+        return wrong(at, "has no effect beside '$ref': put it where '$ref' leads");
+      if (name == "$ref" && target_of(*schema) == nullptr)
+        return wrong(at, fmt::format("there is no schema at '{}'; only references into this schema "
+                                     "are supported, '#/...'",
+                                     std::string_view(member.value().get_string())));
       if (name == "pattern") {
         const auto regex = compile_pattern(member.value().get_string());
         if (!regex->ok()) return wrong(at, "not a regular expression (RE2): " + regex->error());
@@ -105,9 +124,57 @@ class Check final {
     }
     return {};
   }
-  [[nodiscard]] bool has_patterns() const { return has_patterns_; }
 
- private:
+  // What a schema asks of one value through references and the branches of anyOf.
+  struct Chain {
+    int depth = 1;
+    std::int64_t schemas = 1;
+  };
+  base::Result<Chain> check_chain(const json::value& value, const std::string& pointer, int depth) {
+    if (const auto known = chains_.find(&value); known != chains_.end()) return known->second;
+    if (!under_way_.insert(&value).second)
+      return wrong(pointer, "refers to itself without taking a part of the value");
+    Chain chain;
+    const auto follow = [&](const json::value& next, const std::string& at) -> base::Result<void> {
+      // What stands nowhere as a schema has not been checked as one.
+      const auto schema = schemas_.find(&next);
+      if (schema == schemas_.end()) return wrong(at, "does not lead to a schema");
+      const auto below_it = depth < kMaxChain ? check_chain(next, schema->second, depth + 1)
+                                              : base::Result<Chain>(Chain{.depth = kMaxChain});
+      if (!below_it) return below_it.error();
+      chain.depth = std::max(chain.depth, below_it->depth + 1);
+      chain.schemas += below_it->schemas;
+      if (chain.depth > kMaxChain)
+        return wrong(at, fmt::format("more than {} references one after another", kMaxChain));
+      if (chain.schemas > kMaxChainSchemas)
+        return wrong(at, fmt::format("more than {} schemas for one value", kMaxChainSchemas));
+      return {};
+    };
+    const json::object& schema = value.get_object();
+    if (const json::value* target = target_of(schema))
+      if (auto good = follow(*target, below(pointer, "$ref")); !good) return good.error();
+    if (const json::value* any = schema.if_contains("anyOf"))
+      for (const json::value& branch : any->get_array())
+        if (auto good = follow(branch, below(pointer, "anyOf")); !good) return good.error();
+    under_way_.erase(&value);
+    chains_.emplace(&value, chain);
+    return chain;
+  }
+
+  // Where a schema's `$ref` leads; null where it has none or it leads nowhere.
+  [[nodiscard]] const json::value* target_of(const json::object& schema) const {
+    const json::value* reference = schema.if_contains("$ref");
+    if (reference == nullptr) return nullptr;
+    const std::string_view name = reference->get_string();
+    return name.substr(0, 1) == "#" ? base::at_pointer(root_, name.substr(1)) : nullptr;
+  }
+
+  static bool may_stand_beside_reference(std::string_view name) {
+    constexpr std::array<std::string_view, 5> kBeside = {"$ref", "$defs", "title", "description",
+                                                         "default"};
+    return std::find(kBeside.begin(), kBeside.end(), name) != kBeside.end();
+  }
+
   static std::string unknown_words(std::string_view name) {
     std::vector<std::string> names;
     for (const Keyword& each : kKeywords) names.emplace_back(each.name);
@@ -144,19 +211,21 @@ class Check final {
           if (!each.is_string()) return wrong(at, "expected a list of names");
         return {};
       case Operand::schema:
-        return check(value, at, depth + 1);
+        return check_schema(value, at, depth + 1);
       case Operand::schemas:
         if (!value.is_array() || value.get_array().empty())
           return wrong(at, "expected a list of schemas");
         for (size_t i = 0; i < value.get_array().size(); ++i)
-          if (auto good = check(value.get_array()[i], below(at, std::to_string(i)), depth + 1);
+          if (auto good =
+                  check_schema(value.get_array()[i], below(at, std::to_string(i)), depth + 1);
               !good)
             return good;
         return {};
       case Operand::schema_map:
         if (!value.is_object()) return wrong(at, "expected schemas by name");
         for (const auto& each : value.get_object())
-          if (auto good = check(each.value(), below(at, each.key()), depth + 1); !good) return good;
+          if (auto good = check_schema(each.value(), below(at, each.key()), depth + 1); !good)
+            return good;
         return {};
     }
     return {};
@@ -175,36 +244,27 @@ class Check final {
     return wrong(at, fmt::format("expected one of {}", fmt::join(kTypes, ", ")));
   }
 
-  base::Result<void> check_reference(const json::value& value, const std::string& at) {
-    const std::string_view reference = value.get_string();
-    if (reference.substr(0, 1) != "#")
-      return wrong(at, "only references into this schema, '#/...'");
-    const json::value root(root_);
-    const json::value* target = base::at_pointer(root, reference.substr(1));
-    if (target == nullptr || !target->is_object())
-      return wrong(at, fmt::format("there is nothing at '{}'", reference));
-    // A chain of references that comes back to itself has no meaning and no end.
-    std::vector<std::string> seen = {std::string(reference)};
-    while (const json::value* next = target->get_object().if_contains("$ref")) {
-      if (!next->is_string()) break;
-      const std::string name(next->get_string());
-      if (std::find(seen.begin(), seen.end(), name) != seen.end())
-        return wrong(at, fmt::format("'{}' refers to itself", reference));
-      seen.push_back(name);
-      target = base::at_pointer(root, std::string_view(name).substr(1));
-      if (target == nullptr || !target->is_object()) break;
-    }
-    return {};
-  }
-
-  const json::object& root_;
+  const json::value& root_;
+  std::map<const json::value*, std::string> schemas_;  // every schema in it, with its pointer
+  std::set<const json::value*> under_way_;
+  std::map<const json::value*, Chain> chains_;
   bool has_patterns_ = false;
 };
 
-json::value without_patterns(const json::value& value, bool is_map_of_schemas) {
+constexpr std::string_view kRoot = "#/$defs/root";
+
+// A reference is a URI, where '%' escapes.
+std::string reference_to(std::string_view pointer) {
+  std::string reference(kRoot);
+  for (const char c : pointer) reference += c == '%' ? "%25" : std::string(1, c);
+  return reference;
+}
+
+// The schema as valijson gets it, to stand at #/$defs/root of a document.
+json::value without_patterns(const json::value& value, bool is_map_of_schemas = false) {
   if (value.is_array()) {
     json::array list;
-    for (const json::value& each : value.get_array()) list.push_back(without_patterns(each, false));
+    for (const json::value& each : value.get_array()) list.push_back(without_patterns(each));
     return list;
   }
   if (!value.is_object()) return value;
@@ -212,9 +272,11 @@ json::value without_patterns(const json::value& value, bool is_map_of_schemas) {
   for (const auto& member : value.get_object()) {
     const std::string_view name = member.key();
     if (is_map_of_schemas) {  // its keys are names of properties, not keywords
-      out[name] = without_patterns(member.value(), false);
+      out[name] = without_patterns(member.value());
     } else if (name == "enum" || name == "const" || name == "default") {
       out[name] = member.value();
+    } else if (name == "$ref") {
+      out[name] = reference_to(member.value().get_string().subview(1));
     } else if (name != "pattern") {
       out[name] = without_patterns(member.value(), name == "properties" || name == "$defs");
     }
@@ -222,13 +284,24 @@ json::value without_patterns(const json::value& value, bool is_map_of_schemas) {
   return out;
 }
 
-std::unique_ptr<valijson::Schema> compile_valijson(const json::value& schema) {
-  auto compiled = std::make_unique<valijson::Schema>();
-  valijson::SchemaParser parser(valijson::SchemaParser::kDraft7);
-  valijson::adapters::BoostJsonAdapter adapter(schema);
-  parser.populateSchema(adapter, *compiled);
-  return compiled;
-}
+// Compiles the schemas in a document for themselves, each with all that it refers to.
+class Compiler final {
+ public:
+  explicit Compiler(const json::value& root)
+      : document_(json::object{{"$ref", kRoot}, {"$defs", {{"root", without_patterns(root)}}}}) {}
+
+  [[nodiscard]] std::unique_ptr<valijson::Schema> compile(std::string_view pointer) {
+    document_.get_object()["$ref"] = reference_to(pointer);
+    auto compiled = std::make_unique<valijson::Schema>();
+    valijson::SchemaParser parser(valijson::SchemaParser::kDraft7);
+    valijson::adapters::BoostJsonAdapter adapter(document_);
+    parser.populateSchema(adapter, *compiled);
+    return compiled;
+  }
+
+ private:
+  json::value document_;
+};
 
 std::string_view without_fence(std::string_view text) {
   const auto trim = [](std::string_view& each) {
@@ -259,22 +332,22 @@ struct OutputSchema::Compiled {
   // The branches of every anyOf, by the address of the branch in `root`.
   std::map<const json::value*, std::unique_ptr<valijson::Schema>> branches;
 
-  void gather(const json::value& schema) {
-    const json::object* object = schema.if_object();
-    if (object == nullptr) return;
-    if (const json::value* pattern = object->if_contains("pattern"))
+  void gather(const json::value& schema, const std::string& pointer, Compiler& compiler) {
+    const json::object& object = schema.get_object();
+    if (const json::value* pattern = object.if_contains("pattern"))
       patterns.emplace(std::string(pattern->get_string()), compile_pattern(pattern->get_string()));
     for (const char* name : {"properties", "$defs"})
-      if (const json::value* map = object->if_contains(name))
-        for (const auto& each : map->get_object()) gather(each.value());
-    if (const json::value* items = object->if_contains("items")) gather(*items);
-    if (const json::value* any = object->if_contains("anyOf")) {
+      if (const json::value* map = object.if_contains(name))
+        for (const auto& each : map->get_object())
+          gather(each.value(), below(below(pointer, name), each.key()), compiler);
+    if (const json::value* items = object.if_contains("items"))
+      gather(*items, below(pointer, "items"), compiler);
+    if (const json::value* any = object.if_contains("anyOf")) {
+      std::size_t number = 0;
       for (const json::value& branch : any->get_array()) {
-        gather(branch);
-        json::value alone = without_patterns(branch, false);
-        if (const json::value* definitions = root.get_object().if_contains("$defs"))
-          alone.get_object()["$defs"] = without_patterns(*definitions, true);
-        branches.emplace(&branch, compile_valijson(alone));
+        const std::string at = below(below(pointer, "anyOf"), std::to_string(number++));
+        branches.emplace(&branch, compiler.compile(at));
+        gather(branch, at, compiler);
       }
     }
   }
@@ -296,7 +369,7 @@ struct OutputSchema::Compiled {
     return good;
   }
 
-  // What of the value breaks a pattern. The value fits the schema otherwise.
+  // What of the value breaks a pattern.
   void walk(const json::value& schema, const json::value& value, const std::string& pointer,
             std::vector<std::string>& violations) const {
     const json::object* object = schema.if_object();
@@ -338,12 +411,13 @@ struct OutputSchema::Compiled {
 base::Result<OutputSchema> OutputSchema::compile(const json::object& schema) {
   auto compiled = std::make_shared<Compiled>();
   compiled->root = schema;
-  Check check(schema);
-  if (auto good = check.check(compiled->root, ""); !good) return good.error();
+  Check check(compiled->root);
+  if (auto good = check.check(); !good) return good.error();
   compiled->has_patterns = check.has_patterns();
   try {
-    compiled->whole = compile_valijson(without_patterns(compiled->root, false));
-    if (compiled->has_patterns) compiled->gather(compiled->root);
+    Compiler compiler(compiled->root);
+    compiled->whole = compiler.compile("");
+    if (compiled->has_patterns) compiled->gather(compiled->root, "", compiler);
   } catch (const std::exception& problem) {
     return wrong("", problem.what());
   }
@@ -356,11 +430,9 @@ base::Result<json::value> OutputSchema::parse_output(std::string_view text) cons
   auto value = base::parse_json(without_fence(text));
   if (!value) return value.error().in("the answer");
   std::vector<std::string> violations;
-  if (Compiled::fits(*compiled_->whole, *value, &violations)) {
-    if (!compiled_->has_patterns) return value;
-    compiled_->walk(compiled_->root, *value, "", violations);
-    if (violations.empty()) return value;
-  }
+  const bool fits = Compiled::fits(*compiled_->whole, *value, &violations);
+  if (compiled_->has_patterns) compiled_->walk(compiled_->root, *value, "", violations);
+  if (fits && violations.empty()) return value;
   return base::Error{.code = base::Code::invalid,
                      .message = fmt::format("the answer does not fit the output's schema: {}",
                                             fmt::join(violations, "; "))};
