@@ -6,11 +6,14 @@
 #include <optional>
 
 #include "base/near_name.h"
+#include "base/utf8.h"
 
 namespace tertulia::flow {
 namespace {
 
 using Head = Reference::Head;
+
+constexpr size_t kLongestShown = 60;  // columns of a reference in a message
 
 struct Name {
   std::string_view text;
@@ -64,20 +67,34 @@ std::optional<Reference> parse_reference(std::string_view text) {
   return {};
 }
 
+// What was likely meant: the part that names the kind of reference is held against the known ones,
+// what follows it stays as it is.
+std::string likely_meant(std::string_view text) {
+  std::vector<std::string> whole;
+  for (const Name& name : kWhole) whole.emplace_back(name.text);
+  if (std::string near = base::near_name(text, whole); !near.empty()) return near;
+  const size_t dot = text.find('.');
+  if (dot == std::string_view::npos) return {};
+  std::vector<std::string> heads;
+  for (const Name& name : kNaming) heads.emplace_back(name.text);
+  std::string near = base::near_name(text.substr(0, dot), heads);
+  if (near.empty()) return {};
+  near += text.substr(dot);
+  return parse_reference(near) ? near : std::string();
+}
+
 base::Error unknown(std::string_view text, size_t offset) {
-  static const std::vector<std::string> known = {
-      "topic", "round",     "iteration",        "role.name",    "to.name",
-      "last",  "vars.NAME", "output.STEP.path", "document.NAME"};
-  const std::string near = base::near_name(text, known);
+  std::string says =
+      "known are topic, round, iteration, role.name, to.name, last, vars.NAME, "
+      "output.STEP.path and document.NAME";
+  if (const std::string near = likely_meant(text); !near.empty())
+    says = fmt::format("did you mean '{{{{{}}}}}'?", near);
+  if (text == "each.name")
+    says = "it belongs to 'parallel', which this version of the program cannot perform yet";
   return {.code = base::Code::invalid,
-          .message = near.empty()
-                         ? fmt::format("unknown reference '{{{{{}}}}}'; known are topic, round, "
-                                       "iteration, role.name, to.name, last, vars.NAME, "
-                                       "output.STEP.path and document.NAME",
-                                       text)
-                         : fmt::format("unknown reference '{{{{{}}}}}'; did you mean '{{{{{}}}}}'?",
-                                       text, near),
-          .detail = fmt::format("{}", offset)};
+          .message = fmt::format("unknown reference '{{{{{}}}}}'; {}",
+                                 base::shorten(text, kLongestShown), says),
+          .detail = std::to_string(offset)};
 }
 
 }  // namespace
