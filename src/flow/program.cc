@@ -7,6 +7,33 @@
 #include "flow/spec.h"
 
 namespace tertulia::flow {
+namespace {
+
+template <class Kind>
+bool is(const std::vector<Instruction>& steps, int index) {
+  return std::holds_alternative<Kind>(steps[static_cast<size_t>(index)].step);
+}
+
+// The machine takes the links between a loop, its check and what stands in it as they are.
+base::Result<void> check_links(const std::vector<Instruction>& steps) {
+  for (size_t i = 0; i < steps.size(); ++i) {
+    const auto wrong = [&](std::string_view what) {
+      return base::Error{.code = base::Code::invalid,
+                         .message = fmt::format("flow step {}: {}", i + 1, what)};
+    };
+    for (const int around : steps[i].loops)
+      if (!is<Loop>(steps, around)) return wrong("'loops' names what is no loop");
+    const auto* loop = std::get_if<Loop>(&steps[i].step);
+    if (loop != nullptr && !is<LoopCheck>(steps, loop->check))
+      return wrong("'check' names what is no loop_check");
+    const auto* check = std::get_if<LoopCheck>(&steps[i].step);
+    if (check != nullptr && !is<Loop>(steps, check->loop))
+      return wrong("'loop' names what is no loop");
+  }
+  return {};
+}
+
+}  // namespace
 
 std::string_view Instruction::kind() const {
   static constexpr std::array<std::string_view, 6> kKinds = {"speak", "loop", "loop_check",
@@ -164,6 +191,7 @@ base::Result<Program> Program::from_rows(const json::object& header,
     if (!instruction) return instruction.error().in(fmt::format("flow step {}", row.order));
     program.steps.push_back(*std::move(instruction));
   }
+  if (auto linked = check_links(program.steps); !linked) return linked.error();
   return program;
 }
 

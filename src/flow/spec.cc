@@ -274,8 +274,10 @@ base::Result<Instruction> read_instruction(const json::value& value, int count) 
     if (auto failed = in.take_error()) spec.fail(failed->message);
     instruction.jump = std::move(to);
   }
-  if (auto read = read_step(instruction, spec, count); !read) return read.error();
+  const auto read = read_step(instruction, spec, count);
+  // What is wrong with a member comes before what follows from it.
   if (auto failed = spec.take_error()) return *failed;
+  if (!read) return read.error();
   return instruction;
 }
 
