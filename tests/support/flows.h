@@ -1,0 +1,43 @@
+// Flows for the tests of the whole program.
+#pragma once
+
+namespace tertulia::test {
+
+// Loops, a document, a structured verdict, a condition, a variable: thirteen to nineteen rows.
+inline constexpr const char* kLoopingFlow = R"(tertulia: 1
+name: looping
+title: Looping
+topic: Should we store sessions in SQLite?
+roles:
+  writer: { name: Writer, prompt: "You write." }
+  critic: { name: 评论人（编辑）, prompt: "You criticise." }
+vars: { passes: 0 }
+steps:
+  - speak: writer
+    task: Write about {{topic}}.
+    document: text
+  - loop:
+      max: 4
+      until: { all: [ { output: verdict, at: /approved, equals: true }, { rounds_at_least: 3 } ] }
+      steps:
+        - id: verdict
+          speak: critic
+          to: writer
+          context: { scope: this_round, documents: [text] }
+          output:
+            type: object
+            required: [approved, score]
+            additionalProperties: false
+            properties: { approved: { type: boolean }, score: { type: integer, minimum: 1, maximum: 10 } }
+        - set: { passes: { output: verdict, at: /score } }
+        - speak: writer
+          task: Revise it, pass {{iteration}}; the score was {{vars.passes}}.
+          context: { scope: all, documents: [text] }
+          document: text
+  - if: { output: verdict, at: /approved, equals: true }
+    then: [ { speak: writer, task: Thank the critic. } ]
+    else: [ { speak: critic, task: Say what is missing. } ]
+result: { output: verdict }
+)";
+
+}  // namespace tertulia::test
