@@ -14,8 +14,8 @@ class Introspection final {
   base::Result<SchemaShape> read() {
     if (auto done = read_columns(); !done) return done.error();
     if (auto done = read_foreign_keys(); !done) return done.error();
-    if (auto done = read_indexes(); !done) return done.error();
     if (auto done = read_texts(); !done) return done.error();
+    if (auto done = read_indexes(); !done) return done.error();
     return std::move(shape_);
   }
 
@@ -93,15 +93,13 @@ class Introspection final {
 
   base::Result<void> read_indexes() {
     auto done = each(
-        "SELECT m.name, l.name, l.\"unique\", l.origin, x.name, x.\"desc\", x.coll, x.cid, s.sql "
+        "SELECT m.name, l.name, l.\"unique\", l.origin, x.name, x.\"desc\", x.coll, x.cid "
         "FROM sqlite_schema m JOIN pragma_index_list(m.name) l "
         "JOIN pragma_index_xinfo(l.name) x ON x.key = 1 "
-        "LEFT JOIN sqlite_schema s ON s.type = 'index' AND s.name = l.name "
         "WHERE m.type = 'table' AND m.name IN ({}) ORDER BY m.name, l.name, x.seqno",
         [&](const db::Row& row) -> base::Result<void> {
           Made& made = made_[{std::string(row.text(0)), std::string(row.text(1))}];
           made.origin = row.text(3);
-          made.sql = row.text(8);
           made.shape.unique = row.boolean(2);
           made.is_expression.push_back(row.integer(7) == kExpression);
           std::string column(row.text(4));
@@ -121,7 +119,7 @@ class Introspection final {
       } else if (made.origin == "u") {
         table.uniques.insert(made.shape.words());
       } else {
-        read_index_text(made);
+        read_index_text(index_texts_[key.second], made);
         table.indexes.emplace(key.second, std::move(made.shape));
       }
     }
@@ -130,14 +128,13 @@ class Introspection final {
 
   struct Made {
     std::string origin;
-    std::string sql;
     std::vector<bool> is_expression;  // by column
     IndexShape shape;
   };
 
   // Expressions and the predicate stand in the statement alone.
-  static void read_index_text(Made& made) {
-    const auto tokens = tokens_of(made.sql);
+  static void read_index_text(std::string_view sql, Made& made) {
+    const auto tokens = tokens_of(sql);
     if (!tokens) return;
     std::size_t open = 0;
     while (open < tokens->size() && !(*tokens)[open].is("(")) ++open;
@@ -156,20 +153,22 @@ class Introspection final {
     }
     if (close + 1 < tokens->size() && (*tokens)[close + 1].is("where")) {
       const std::size_t from = (*tokens)[close + 1].end;
-      made.shape.where = canonical_expression(std::string_view(made.sql).substr(from));
+      made.shape.where = canonical_expression(sql.substr(from));
     }
   }
 
-  // What SQLite keeps as text only: checks, options of the table, triggers.
+  // What SQLite keeps as text only: checks, options of the table, triggers, predicates.
   base::Result<void> read_texts() {
     return each(
         "SELECT type, name, tbl_name, sql FROM sqlite_schema "
-        "WHERE type IN ('table', 'trigger') AND tbl_name IN ({}) ORDER BY name",
+        "WHERE tbl_name IN ({}) ORDER BY name",
         [&](const db::Row& row) -> base::Result<void> {
           const auto table = shape_.tables.find(std::string(row.text(2)));
           if (table == shape_.tables.end()) return {};
           if (row.text(0) == "trigger") {
             table->second.triggers.emplace(row.text(1), normalised(row.text(3)));
+          } else if (row.text(0) == "index") {
+            index_texts_.emplace(row.text(1), row.text(3));
           } else {
             read_table_text(row.text(3), table->second);
           }
@@ -204,6 +203,7 @@ class Introspection final {
   db::Connection& connection_;
   std::string names_;
   SchemaShape shape_;
+  std::map<std::string, std::string> index_texts_;
   std::map<std::pair<std::string, std::string>, Made> made_;
 };
 
