@@ -408,11 +408,12 @@ bool is_network_file_system(const std::string& path) {
   }
 }
 
-constexpr std::string_view kHeader("SQLite format 3\0", 16);
-
-// What can be said of a file before SQLite opens it.
+// What can be said of a file before SQLite opens it. The file is never opened here: closing a
+// descriptor of it, any descriptor, drops the POSIX locks that SQLite's connections in this process
+// hold on it, and another process that closes would then take itself for the last one and delete
+// the WAL that we still use (https://sqlite.org/howtocorrupt.html, 2.2).
 base::Result<void> examine(const std::string& path, const OpenOptions& options) {
-  struct stat file;
+  struct stat file {};
   if (::stat(path.c_str(), &file) != 0) {
     if (errno == ENOENT && options.create) return {};
     if (errno == ENOENT)
@@ -423,20 +424,27 @@ base::Result<void> examine(const std::string& path, const OpenOptions& options) 
   }
   if (S_ISDIR(file.st_mode)) return refuse(path, "this is a folder", "name a file");
   if (!S_ISREG(file.st_mode)) return refuse(path, "this is not a regular file", "name a file");
+  // SQLite takes what is shorter than its smallest page for an empty database.
+  constexpr off_t kSmallestPage = 512;
+  if (file.st_size > 0 && file.st_size < kSmallestPage)
+    return refuse(path, "this is not a SQLite database",
+                  "name another file with --db; this one was not touched");
   const bool write = options.access == Access::write;
-  const int descriptor = ::open(path.c_str(), (write ? O_RDWR : O_RDONLY) | O_CLOEXEC);
-  if (descriptor < 0)
+  if (::access(path.c_str(), write ? R_OK | W_OK : R_OK) != 0)
     return refuse(path,
                   fmt::format("cannot be {}: {}", write ? "written" : "read", std::strerror(errno)),
                   write ? "see its permissions, and that its file system is not mounted read-only"
                         : "see its permissions");
-  char header[16] = {};
-  const ssize_t read = ::pread(descriptor, header, sizeof header, 0);
-  ::close(descriptor);
-  if (file.st_size > 0 &&
-      (read != static_cast<ssize_t>(sizeof header) || std::string_view(header, 16) != kHeader))
-    return refuse(path, "this is not a SQLite database",
-                  "name another file with --db; this one was not touched");
+  return {};
+}
+
+// Is it a database at all? Asked by SQLite itself, read-only, before a writer makes its lock file
+// beside what may be somebody's notes.
+base::Result<void> probe(const std::string& path) {
+  struct stat file;
+  if (::stat(path.c_str(), &file) != 0 || file.st_size == 0) return {};
+  auto opened = open_sqlite(path, {.access = Access::read});
+  if (!opened) return opened.error();
   return {};
 }
 
@@ -451,6 +459,7 @@ base::Result<std::unique_ptr<Connection>> open_sqlite(const std::string& path,
   const bool write = options.access == Access::write;
   std::optional<FileLock> lock;
   if (write) {
+    if (auto probed = probe(path); !probed) return probed.error();
     auto opened = FileLock::open(path + ".lock");
     if (!opened) return opened.error();
     lock = *std::move(opened);

@@ -118,6 +118,33 @@ TEST(SqliteConnectionTest, AReaderSeesACommitThatOnlyTheWalHolds) {
   EXPECT_EQ(one_text(*reader, "SELECT i FROM t"), "7");
 }
 
+// Opening and closing connections must not drop the locks that this process's other connections
+// hold: else another process that closes takes itself for the last one and deletes the WAL.
+TEST(SqliteConnectionTest, OpeningAnotherConnectionKeepsTheLocksOfTheFirst) {
+  const test::TempDir folder;
+  const std::string path = folder.file("t.db");
+  {
+    auto writer = must_open(path, kWriter);
+    ASSERT_TRUE(writer->run_script("CREATE TABLE t (i INTEGER)"));
+  }
+  auto reader = must_open(path, {.access = Access::read});
+  EXPECT_EQ(one_text(*reader, "SELECT count(*) FROM t"), "0");
+  must_open(path, kWriter).reset();
+  must_open(path, {.access = Access::read}).reset();
+  const pid_t child = ::fork();
+  if (child == 0) {
+    auto writer = open_sqlite(path, kWriter);
+    const bool good = writer && (*writer)->run_script("INSERT INTO t VALUES (1)");
+    writer->reset();
+    ::_exit(good ? 0 : 1);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  ASSERT_EQ(status, 0);
+  EXPECT_TRUE(fs::exists(path + "-wal")) << "the reader's lock was gone";
+  EXPECT_EQ(one_text(*reader, "SELECT count(*) FROM t"), "1");
+}
+
 // Processes that write as fast as they can, each with its own connection: every commit that was
 // reported is there, and the file is sound. This is the situation of the WAL-reset race.
 TEST(SqliteConnectionTest, ProcessesThatWriteAtOnceLoseNothing) {
