@@ -24,12 +24,12 @@ base::Result<Id> save_template(db::Connection& connection, const NewFlowVersion&
                                const std::optional<model::FlowTemplate>& known, Times& times) {
   const db::Param now = times.param(wanted.now);
   if (!known)
-    return insert_returning_id(
-        connection, sql::insert_flow_template,
-        std::vector{param(wanted.name), param(wanted.title), now, param(wanted.topic), param(wanted.origin)});
-  auto done =
-      connection.run(sql::update_flow_template,
-                     std::vector{param(known->id), param(wanted.title), param(wanted.topic), now, param(wanted.origin)});
+    return insert_returning_id(connection, sql::insert_flow_template,
+                               std::vector{param(wanted.name), param(wanted.title), now,
+                                           param(wanted.topic), param(wanted.origin)});
+  auto done = connection.run(sql::update_flow_template,
+                             std::vector{param(known->id), param(wanted.title), param(wanted.topic),
+                                         now, param(wanted.origin)});
   if (!done) return done.error();
   return known->id;
 }
