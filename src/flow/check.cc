@@ -4,60 +4,28 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <set>
+#include <map>
 
 #include "base/near_name.h"
 #include "flow/draft.h"
+#include "flow/output_place.h"
 
 namespace tertulia::flow {
 namespace {
+
+constexpr std::size_t kMostListed = 8;  // names in a message
 
 std::string hint(std::string_view name, const std::vector<std::string>& known,
                  std::string_view what) {
   const std::string near = base::near_name(name, known);
   if (!near.empty()) return fmt::format("; did you mean '{}'?", near);
   if (known.empty()) return fmt::format("; the flow has no {}", what);
-  if (known.size() > 8) return {};
+  if (known.size() > kMostListed) return {};
   return fmt::format("; there are: {}", fmt::join(known, ", "));
 }
 
-std::string visible(const json::value& value) {
-  return base::to_text(value);
-}
-
-// The schema at a pointer into values of this schema, as far as it can be told.
-struct Target {
-  const json::object* schema = nullptr;  // null: cannot be told
-  bool impossible = false;
-  std::string missing;             // the property that is not there
-  std::vector<std::string> known;  // and those that are
-};
-
-Target target_of(const json::object& schema, std::string_view pointer) {
-  Target target{.schema = &schema, .impossible = false, .missing = {}, .known = {}};
-  while (!pointer.empty()) {
-    pointer.remove_prefix(1);
-    const std::string part(pointer.substr(0, pointer.find('/')));
-    pointer.remove_prefix(part.size());
-    if (target.schema->contains("$ref") || target.schema->contains("anyOf")) return {};
-    const json::value* properties = target.schema->if_contains("properties");
-    const json::value* items = target.schema->if_contains("items");
-    if (properties != nullptr) {
-      const json::value* property = properties->get_object().if_contains(part);
-      if (property == nullptr) {
-        target.impossible = true;
-        target.missing = part;
-        for (const auto& each : properties->get_object()) target.known.emplace_back(each.key());
-        return target;
-      }
-      target.schema = &property->get_object();
-    } else if (items != nullptr) {
-      target.schema = &items->get_object();
-    } else {
-      return {};
-    }
-  }
-  return target;
+bool has(const std::vector<std::string>& names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
 }
 
 class Checker final {
@@ -66,57 +34,62 @@ class Checker final {
       : draft_(draft), options_(options), problems_(problems) {}
 
   void check() {
-    gather(draft_.steps, {});
     for (const RoleDeclaration& role : draft_.program.roles) roles_.push_back(role.ref);
     for (const auto& variable : draft_.program.variables) variables_.push_back(variable.name);
+    gather(draft_.steps, {});
     for (const Use& use : draft_.uses) check_use(use);
-    for (const auto& [step, blocks] : jumps_) check_jump(*step, blocks);
-    walk(draft_.steps);
+    check_jumps();
     check_limits();
   }
 
  private:
-  using Blocks = std::vector<const void*>;
+  using List = std::vector<StepDraft>;
+  // Where a step stands: the lists around it, outermost first, and its place in each.
+  using Blocks = std::vector<std::pair<const List*, std::size_t>>;
+  struct Standing {
+    const StepDraft* step = nullptr;
+    Blocks blocks;
+  };
+
+  // ---- names -----------------------------------------------------------------------------------
 
   // Everything that steps declare, before anything is held against it.
-  void gather(const std::vector<StepDraft>& list, const Blocks& blocks) {
-    Blocks inside = blocks;
-    inside.push_back(&list);
+  void gather(const List& list, const Blocks& around) {
+    Blocks blocks = around;
+    blocks.emplace_back(&list, 0);
     for (const StepDraft& step : list) {
       if (!step.id.empty()) {
-        if (!steps_.emplace(step.id, std::pair(&step, inside)).second)
-          problems_.error(step.place, fmt::format("two steps have the id '{}'", step.id));
+        const auto [first, added] = steps_.emplace(step.id, Standing{&step, blocks});
+        if (!added)
+          problems_.error(step.id_place,
+                          fmt::format("two steps have the id '{}': the other is in line {}",
+                                      step.id, first->second.step->id_place.line));
         step_names_.push_back(step.id);
       }
-      if (step.jump) jumps_.emplace_back(&step, inside);
+      if (step.jump) jumps_.push_back({&step, blocks});
       if (const auto* speak = std::get_if<Speak>(&step.step)) {
         if (!speak->document.empty()) documents_.push_back(speak->document);
-        speakers_.insert(speak->role);
         if (speak->output && !step.id.empty()) outputs_.push_back(step.id);
       } else if (const auto* loop = std::get_if<LoopDraft>(&step.step)) {
-        gather(loop->steps, inside);
+        gather(loop->steps, blocks);
       } else if (const auto* branch = std::get_if<IfDraft>(&step.step)) {
-        gather(branch->then, inside);
-        gather(branch->otherwise, inside);
+        gather(branch->then, blocks);
+        gather(branch->otherwise, blocks);
       }
+      ++blocks.back().second;
     }
   }
 
-  static bool has(const std::vector<std::string>& names, const std::string& name) {
-    return std::find(names.begin(), names.end(), name) != names.end();
-  }
-
   void check_use(const Use& use) {
+    if (use.name.empty()) return;  // told by the parser
     switch (use.kind) {
       case Use::Kind::role:
-        if (!use.name.empty() && !has(roles_, use.name))
+        if (!has(roles_, use.name))
           problems_.error(use.place, fmt::format("unknown role '{}'{}", use.name,
                                                  hint(use.name, roles_, "roles")));
         return;
       case Use::Kind::variable:
-        if (!has(variables_, use.name))
-          problems_.error(use.place, fmt::format("unknown variable '{}'{}", use.name,
-                                                 hint(use.name, variables_, "vars")));
+        check_variable_use(use);
         return;
       case Use::Kind::document:
         if (!has(documents_, use.name))
@@ -130,15 +103,48 @@ class Checker final {
                                                  hint(use.name, step_names_, "step with an id")));
         return;
       case Use::Kind::profile:
+        // PROVIDER/MODEL and rehearsal need no profile of their own.
         if (options_.profiles && !has(*options_.profiles, use.name) &&
             use.name.find('/') == std::string::npos && use.name.rfind("rehearsal", 0) != 0)
           problems_.warn(use.place,
                          fmt::format("the model profile '{}' is not configured{}", use.name,
                                      hint(use.name, *options_.profiles, "profiles configured")));
         return;
+      case Use::Kind::stored_role:
+        if (options_.stored_roles && !has(*options_.stored_roles, use.name))
+          problems_.warn(use.place,
+                         fmt::format("there is no stored role '{}'{}", use.name,
+                                     hint(use.name, *options_.stored_roles, "stored roles")));
+        return;
       case Use::Kind::output:
         check_output_use(use);
         return;
+    }
+  }
+
+  void check_variable_use(const Use& use) {
+    const auto found =
+        std::find(variables_.begin(), variables_.end(), use.name) - variables_.begin();
+    if (static_cast<std::size_t>(found) == variables_.size()) {
+      problems_.error(use.place, fmt::format("unknown variable '{}'{}", use.name,
+                                             hint(use.name, variables_, "vars")));
+      return;
+    }
+    if (!use.value) return;
+    const VariableDeclaration& variable = draft_.program.variables[static_cast<std::size_t>(found)];
+    const auto broken = why_not(*use.value, variable);
+    if (use.test == Condition::Test::equals && broken && !use.value->is_null())
+      problems_.warn(use.place, fmt::format("this is never true: '{}' {}", use.name, *broken));
+    if (use.test) return;
+    if (use.value->is_object() && variable.type != "object") {
+      problems_.error(
+          use.place, fmt::format("'{}' is set to a literal, to {{ output: STEP, at: /pointer }} or "
+                                 "to {{ stat: ..., of: [STEP] }}; a mapping as a literal needs a "
+                                 "variable of type object",
+                                 use.name));
+    } else if (broken) {
+      problems_.error(use.place, fmt::format("'{}' {}, found {}", use.name, *broken,
+                                             base::to_text(*use.value)));
     }
   }
 
@@ -151,176 +157,120 @@ class Checker final {
                                         hint(use.name, outputs_, "step with an id and an output")));
       return;
     }
-    const auto& speak = std::get<Speak>(steps_.find(use.name)->second.first->step);
-    const Target target = target_of(*speak.output, use.pointer);
-    if (target.impossible) {
+    const auto* speak = std::get_if<Speak>(&steps_.find(use.name)->second.step->step);
+    if (speak == nullptr || !speak->output) return;  // a second step of this id: told already
+    const OutputPlace place(*speak->output, use.pointer);
+    if (!place.possible()) {
       problems_.error(use.place,
-                      fmt::format("the output of '{}' has no '{}'{}", use.name, target.missing,
-                                  hint(target.missing, target.known, "properties")));
-      return;
-    }
-    if (target.schema == nullptr || !use.must_equal) return;
-    if (const json::value* list = target.schema->if_contains("enum")) {
-      for (const json::value& each : list->get_array())
-        if (base::equal(each, *use.must_equal)) return;
-      problems_.warn(use.place, fmt::format("this is never true: {} is none of {}",
-                                            visible(*use.must_equal), visible(*list)));
+                      fmt::format("the output of '{}' has no '{}'{}", use.name, place.missing(),
+                                  hint(place.missing(), place.known(), "properties there")));
+    } else if (use.test && !place.may_hold(*use.test, *use.value)) {
+      problems_.warn(use.place,
+                     fmt::format("this is never true: the output's schema excludes {} {}",
+                                 test_name(*use.test), base::to_text(*use.value)));
     }
   }
 
-  void check_jump(const StepDraft& step, const Blocks& blocks) {
-    const auto target = steps_.find(step.jump->step);
-    if (target == steps_.end()) return;  // told already
-    const Blocks& around = target->second.second;
+  // ---- gotos -----------------------------------------------------------------------------------
+
+  void check_jumps() {
+    for (const Standing& from : jumps_) {
+      const GotoDraft& jump = *from.step->jump;
+      if (std::holds_alternative<IfDraft>(from.step->step))
+        problems_.error(jump.place,
+                        "this version of the program cannot perform a goto on an 'if' step: put it "
+                        "on a step in its branches");
+      if (std::holds_alternative<End>(from.step->step))
+        problems_.error(jump.place, "an 'end' step ends the session: its goto is never taken");
+      const auto target = steps_.find(jump.step);
+      if (target == steps_.end()) continue;  // told already
+      if (level_of(from, target->second) == kOutside)
+        problems_.error(jump.place,
+                        fmt::format("goto leads into a block from outside: '{}' is in a loop or "
+                                    "branch that this step is not in",
+                                    jump.step));
+    }
+  }
+
+  static constexpr std::size_t kOutside = SIZE_MAX;
+
+  // Which of the lists around a step is the one in which another stands.
+  static std::size_t level_of(const Standing& from, const Standing& target) {
+    const std::size_t level = target.blocks.size() - 1;
     const bool inside =
-        around.size() <= blocks.size() && std::equal(around.begin(), around.end(), blocks.begin());
-    if (!inside)
-      problems_.error(step.jump->place,
-                      fmt::format("goto leads into a block from outside: '{}' is in a loop or "
-                                  "branch that this step is not in",
-                                  step.jump->step));
+        level < from.blocks.size() && target.blocks[level].first == from.blocks[level].first;
+    return inside ? level : kOutside;
   }
 
-  // ---- what people fall into
-  // ---------------------------------------------------------------------
+  // ---- limits ----------------------------------------------------------------------------------
 
-  void walk(const std::vector<StepDraft>& list) {
-    for (const StepDraft& step : list) {
-      if (const auto* speak = std::get_if<Speak>(&step.step)) {
-        check_scope(step, *speak);
-        spoken_.insert(speak->role);
-      } else if (const auto* loop = std::get_if<LoopDraft>(&step.step)) {
-        check_exit(*loop);
-        // In a loop, what stands below has spoken too, from the second pass on.
-        std::set<std::string> before = spoken_;
-        add_speakers(loop->steps, spoken_);
-        loops_.push_back(loop);
-        walk(loop->steps);
-        loops_.pop_back();
-        before.merge(spoken_);
-        spoken_ = std::move(before);
-      } else if (const auto* branch = std::get_if<IfDraft>(&step.step)) {
-        walk(branch->then);
-        walk(branch->otherwise);
+  // What a list can take at most: steps that ask a model, and rounds that begin. As double, which
+  // grows without overflow.
+  struct Cost {
+    double steps = 0;
+    double rounds = 0;
+  };
+
+  Cost cost_of(const List& list, bool in_loop) const {
+    std::vector<Cost> each;
+    for (const StepDraft& step : list) each.push_back(cost_of(step, in_loop));
+    Cost sum;
+    for (const Cost& cost : each) {
+      sum.steps += cost.steps;
+      sum.rounds += cost.rounds;
+    }
+    // A goto back repeats what stands between, each time that it is taken.
+    for (const Standing& from : jumps_) {
+      const GotoDraft& jump = *from.step->jump;
+      const auto target = steps_.find(jump.step);
+      if (target == steps_.end() || target->second.blocks.back().first != &list) continue;
+      const std::size_t level = level_of(from, target->second);
+      if (level == kOutside) continue;
+      const std::size_t first = target->second.blocks.back().second;
+      const double times = static_cast<double>(jump.max.value_or(0));
+      if (!in_loop && first <= from.blocks[level].second) sum.rounds += times;
+      for (std::size_t i = first; i <= from.blocks[level].second; ++i) {
+        sum.steps += times * each[i].steps;
+        sum.rounds += times * each[i].rounds;
       }
-    }
-  }
-
-  static void add_speakers(const std::vector<StepDraft>& list, std::set<std::string>& into) {
-    for (const StepDraft& step : list) {
-      if (const auto* speak = std::get_if<Speak>(&step.step)) into.insert(speak->role);
-      if (const auto* loop = std::get_if<LoopDraft>(&step.step)) add_speakers(loop->steps, into);
-      if (const auto* branch = std::get_if<IfDraft>(&step.step)) {
-        add_speakers(branch->then, into);
-        add_speakers(branch->otherwise, into);
-      }
-    }
-  }
-
-  void check_scope(const StepDraft& step, const Speak& speak) {
-    const Place place = step.context_place.value_or(step.place);
-    for (const std::string& role : speak.context.from) {
-      if (!has(roles_, role)) continue;
-      if (!speakers_.contains(role)) {
-        problems_.warn(place, fmt::format("the context names '{}', which never speaks", role));
-      } else if (!spoken_.contains(role) && jumps_.empty()) {
-        problems_.warn(place,
-                       fmt::format("the context names '{}', which has not spoken by then", role));
-      }
-    }
-    if (!speak.document.empty() && !loops_.empty()) check_revision(place, speak);
-  }
-
-  // A writer who is shown the criticism but not the draft.
-  void check_revision(Place place, const Speak& speak) {
-    const ContextRule& rule = speak.context;
-    using Scope = ContextRule::Scope;
-    if (has(rule.documents, speak.document)) return;
-    for (const Text::Piece& piece : speak.task.pieces())
-      if (piece.is_reference && piece.reference.head == Reference::Head::document &&
-          piece.reference.name == speak.document)
-        return;
-    const bool shows_own =
-        rule.scope != Scope::none && rule.scope != Scope::topic && rule.scope != Scope::last &&
-        (rule.from.empty() || has(rule.from, speak.role)) && !has(rule.except, speak.role);
-    if (!shows_own)
-      problems_.warn(place,
-                     fmt::format("'{}' revises the document '{}' without being shown it: add "
-                                 "documents: [{}]",
-                                 speak.role, speak.document, speak.document));
-  }
-
-  void check_exit(const LoopDraft& loop) {
-    if (loop.decided_by.empty()) return;
-    std::set<std::string> speakers, outputs, variables;
-    add_speakers(loop.steps, speakers);
-    add_results(loop.steps, outputs, variables);
-    for (const Use& use : loop.decided_by) {
-      if (use.kind == Use::Kind::role &&
-          (use.name.empty() ? !speakers.empty() : speakers.contains(use.name)))
-        return;
-      if (use.kind == Use::Kind::output && outputs.contains(use.name)) return;
-      if (use.kind == Use::Kind::variable && variables.contains(use.name)) return;
-    }
-    problems_.warn(loop.condition_place,
-                   "no step inside the loop decides this condition: it cannot change from pass to "
-                   "pass");
-  }
-
-  static void add_results(const std::vector<StepDraft>& list, std::set<std::string>& outputs,
-                          std::set<std::string>& variables) {
-    for (const StepDraft& step : list) {
-      if (const auto* speak = std::get_if<Speak>(&step.step); speak && speak->output)
-        outputs.insert(step.id);
-      if (const auto* set = std::get_if<Set>(&step.step))
-        for (const Assignment& each : set->assignments) variables.insert(each.variable);
-      if (const auto* loop = std::get_if<LoopDraft>(&step.step))
-        add_results(loop->steps, outputs, variables);
-      if (const auto* branch = std::get_if<IfDraft>(&step.step)) {
-        add_results(branch->then, outputs, variables);
-        add_results(branch->otherwise, outputs, variables);
-      }
-    }
-  }
-
-  // How often models are asked at most, gotos aside; bounded, so that it cannot overflow.
-  static double most_steps(const std::vector<StepDraft>& list) {
-    double sum = 0;
-    for (const StepDraft& step : list) {
-      if (std::holds_alternative<Speak>(step.step)) sum += 1;
-      if (const auto* loop = std::get_if<LoopDraft>(&step.step))
-        sum += static_cast<double>(loop->max) * most_steps(loop->steps);
-      if (const auto* branch = std::get_if<IfDraft>(&step.step))
-        sum += std::max(most_steps(branch->then), most_steps(branch->otherwise));
     }
     return sum;
   }
 
+  Cost cost_of(const StepDraft& step, bool in_loop) const {
+    if (std::holds_alternative<Speak>(step.step)) return {.steps = 1, .rounds = 0};
+    if (const auto* loop = std::get_if<LoopDraft>(&step.step)) {
+      const double times = static_cast<double>(loop->max);
+      return {.steps = times * cost_of(loop->steps, true).steps, .rounds = in_loop ? 0 : times - 1};
+    }
+    if (const auto* branch = std::get_if<IfDraft>(&step.step)) {
+      const Cost then = cost_of(branch->then, in_loop);
+      const Cost otherwise = cost_of(branch->otherwise, in_loop);
+      return {.steps = std::max(then.steps, otherwise.steps),
+              .rounds = std::max(then.rounds, otherwise.rounds)};
+    }
+    return {};
+  }
+
   void check_limits() {
     const Limits& limits = draft_.program.limits;
-    const double most = most_steps(draft_.steps);
-    if (most > static_cast<double>(limits.steps))
-      problems_.warn(draft_.limits_place,
-                     fmt::format("the flow's loops can take {:.0f} steps, its limit is {}", most,
-                                 limits.steps));
-    std::int64_t rounds = 1;
-    for (const StepDraft& step : draft_.steps)
-      if (const auto* loop = std::get_if<LoopDraft>(&step.step)) rounds += loop->max - 1;
-    if (rounds > limits.rounds)
-      problems_.warn(draft_.limits_place,
-                     fmt::format("the flow's loops can take {} rounds, its limit is {}", rounds,
-                                 limits.rounds));
+    const Cost most = cost_of(draft_.steps, false);
+    const auto warn = [&](double needed, std::int64_t limit, std::string_view what) {
+      if (needed > static_cast<double>(limit))
+        problems_.warn(draft_.limits_place,
+                       fmt::format("the flow's loops can take {:.0f} {}, its limit is {}", needed,
+                                   what, limit));
+    };
+    warn(most.steps, limits.steps, "steps");
+    warn(most.rounds + 1, limits.rounds, "rounds");
   }
 
   const FlowDraft& draft_;
   const CheckOptions& options_;
   Problems& problems_;
   std::vector<std::string> roles_, variables_, documents_, outputs_, step_names_;
-  std::set<std::string> speakers_;  // who speaks anywhere
-  std::set<std::string> spoken_;    // who has spoken by then
-  std::vector<const LoopDraft*> loops_;
-  std::map<std::string, std::pair<const StepDraft*, Blocks>, std::less<>> steps_;
-  std::vector<std::pair<const StepDraft*, Blocks>> jumps_;
+  std::map<std::string, Standing, std::less<>> steps_;
+  std::vector<Standing> jumps_;
 };
 
 }  // namespace
@@ -349,10 +299,10 @@ CheckedFlow check_flow(std::string_view source, const CheckOptions& options) {
   auto draft = parse_draft(source, options, problems);
   if (draft) {
     check_draft(*draft, options, problems);
+    checked.name = draft->program.name;
     if (!problems.has_errors()) {
       Compiled compiled = compile_draft(*std::move(draft));
-      warn_of_unreachable(compiled, problems);
-      for (const Place& place : compiled.places) checked.lines.push_back(place.line);
+      warn_of_ways(compiled, problems);
       checked.program = std::move(compiled.program);
     }
   }

@@ -28,14 +28,15 @@ struct CheckOptions {
   std::function<base::Result<std::string>(const std::string& name)> read_file;
   // The model profiles that are configured; absent: names are not held against anything.
   std::optional<std::vector<std::string>> profiles;
+  // The names of the stored roles that `use` may name; absent: as with profiles.
+  std::optional<std::vector<std::string>> stored_roles;
 };
 
 struct CheckedFlow {
   std::optional<Program> program;  // absent if there are errors
   std::vector<Problem> problems;   // by position
+  std::string name;                // the flow's, if it could be read
   std::string format;              // yaml or json
-  // The line of each instruction in the text.
-  std::vector<int> lines;
 
   [[nodiscard]] bool ok() const { return program.has_value(); }
 };

@@ -45,7 +45,15 @@ class Compiler final {
     instruction.path = std::move(path);
     instruction.loops = loops;
     instructions_.push_back(std::move(instruction));
-    places_.push_back(step.place);
+    Compiled::Places places{.step = step.place,
+                            .context = step.context_place.value_or(step.place),
+                            .condition = step.place};
+    if (const auto* loop = std::get_if<LoopDraft>(&step.step);
+        loop != nullptr && (loop->until || loop->while_))
+      places.condition = loop->condition_place;
+    if (const auto* branch = std::get_if<IfDraft>(&step.step))
+      places.condition = branch->condition_place;
+    places_.push_back(places);
     return index;
   }
 
@@ -108,7 +116,7 @@ class Compiler final {
 
   FlowDraft draft_;
   std::vector<Instruction> instructions_;
-  std::vector<Place> places_;
+  std::vector<Compiled::Places> places_;
   std::map<const StepDraft*, int> indexes_;
   std::map<const StepDraft*, int> checks_;
   std::map<std::string, int, std::less<>> ids_;
@@ -119,34 +127,6 @@ class Compiler final {
 
 Compiled compile_draft(FlowDraft draft) {
   return Compiler(std::move(draft)).compile();
-}
-
-void warn_of_unreachable(const Compiled& compiled, Problems& problems) {
-  const auto& steps = compiled.program.steps;
-  std::vector<bool> reached(steps.size(), false);
-  std::vector<int> waiting = {compiled.program.entry};
-  while (!waiting.empty()) {
-    const int index = waiting.back();
-    waiting.pop_back();
-    if (index == Instruction::kEnd || reached[static_cast<size_t>(index)]) continue;
-    reached[static_cast<size_t>(index)] = true;
-    const Instruction& step = steps[static_cast<size_t>(index)];
-    if (step.jump) waiting.push_back(step.jump->target);
-    if (const auto* loop = std::get_if<Loop>(&step.step)) {
-      waiting.push_back(loop->check_first ? loop->check : loop->body);
-    } else if (const auto* check = std::get_if<LoopCheck>(&step.step)) {
-      waiting.push_back(std::get<Loop>(steps[static_cast<size_t>(check->loop)].step).body);
-      waiting.push_back(step.next);
-    } else if (const auto* branch = std::get_if<If>(&step.step)) {
-      waiting.push_back(branch->then);
-      waiting.push_back(branch->otherwise);
-    } else if (!std::holds_alternative<End>(step.step)) {
-      waiting.push_back(step.next);
-    }
-  }
-  for (size_t i = 0; i < steps.size(); ++i)
-    if (!reached[i] && !std::holds_alternative<LoopCheck>(steps[i].step))
-      problems.warn(compiled.places[i], "this step cannot be reached");
 }
 
 }  // namespace tertulia::flow

@@ -22,12 +22,6 @@ constexpr std::array<std::pair<std::string_view, Test>, 7> kTests = {
     {"lte", Test::lte},
     {"in", Test::in}};
 
-std::string_view test_name(Test test) {
-  for (const auto& [name, value] : kTests)
-    if (value == test) return name;
-  return {};
-}
-
 base::Error invalid(std::string message) {
   return {.code = base::Code::invalid, .message = "not a condition: " + std::move(message)};
 }
@@ -137,6 +131,12 @@ bool test_holds(const Condition& condition, const json::value& value) {
 }
 
 }  // namespace
+
+std::string_view test_name(Test test) {
+  for (const auto& [name, value] : kTests)
+    if (value == test) return name;
+  return {};
+}
 
 json::value Condition::to_json() const {
   json::object out;

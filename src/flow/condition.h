@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/json.h"
@@ -37,6 +38,9 @@ struct Condition {
   [[nodiscard]] json::value to_json() const;
   [[nodiscard]] static base::Result<Condition> from_json(const json::value& value);
 };
+
+// equals, not_equals, gt ...: as in a flow's text.
+[[nodiscard]] std::string_view test_name(Condition::Test test);
 
 // What a condition may ask of a session. Absent is null: an output not produced, a role that has
 // not spoken.

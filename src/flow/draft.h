@@ -19,12 +19,13 @@ struct Place {
 
 // A name that the text uses and that something else must declare.
 struct Use {
-  enum class Kind { role, output, variable, document, step, profile };
+  enum class Kind { role, output, variable, document, step, profile, stored_role };
   Kind kind = Kind::role;
   std::string name;
   Place place;
-  std::string pointer;                    // output: into it
-  std::optional<json::value> must_equal;  // output: compared for equality with this
+  std::string pointer;                  // output: into it
+  std::optional<Condition::Test> test;  // output, variable: compared so with `value`
+  std::optional<json::value> value;     // without `test`: what the variable is set to
 };
 
 struct StepDraft;
@@ -33,7 +34,6 @@ struct LoopDraft {
   std::int64_t max = 1;
   std::optional<Condition> until;
   std::optional<Condition> while_;
-  std::vector<Use> decided_by;  // what the condition asks for
   Place condition_place;
   std::vector<StepDraft> steps;
 };
@@ -42,6 +42,7 @@ struct IfDraft {
   Condition condition;
   std::vector<StepDraft> then;
   std::vector<StepDraft> otherwise;
+  Place condition_place;
 };
 
 struct GotoDraft {
@@ -54,6 +55,7 @@ struct GotoDraft {
 struct StepDraft {
   Place place;
   std::string id;
+  Place id_place;
   std::optional<GotoDraft> jump;
   std::variant<Speak, LoopDraft, IfDraft, Set, End> step;
   std::optional<Place> context_place;
@@ -86,15 +88,27 @@ class Problems final {
 // Parses the text; nothing where it is not even a mapping.
 [[nodiscard]] std::optional<FlowDraft> parse_draft(std::string_view source,
                                                    const CheckOptions& options, Problems& problems);
-// Holds what is used against what is declared, and warns of what people fall into.
+// What a value breaks of a variable's declaration ("must be at least 1"); nothing if it fits.
+[[nodiscard]] std::optional<std::string> why_not(const json::value& value,
+                                                 const VariableDeclaration& variable);
+
+// Holds what is used against what is declared, and the limits against the loops.
 void check_draft(const FlowDraft& draft, const CheckOptions& options, Problems& problems);
 
 struct Compiled {
   Program program;
-  std::vector<Place> places;  // by instruction
+  struct Places {
+    Place step;
+    Place context;    // of a speak step's `context`, else of the step
+    Place condition;  // of an if's or a loop's condition, else of the step
+  };
+  std::vector<Places> places;  // by instruction
 };
 [[nodiscard]] Compiled compile_draft(FlowDraft draft);
-// Warns of instructions that no way leads to.
-void warn_of_unreachable(const Compiled& compiled, Problems& problems);
+
+// Warns of what can be told from the ways through a program: steps that no way leads to, names of
+// what no way has brought before, loops that nothing inside can end, drafts that their writer is
+// not shown.
+void warn_of_ways(const Compiled& compiled, Problems& problems);
 
 }  // namespace tertulia::flow

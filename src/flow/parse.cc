@@ -7,6 +7,7 @@
 
 #include "base/near_name.h"
 #include "base/utf8.h"
+#include "flow/output_place.h"
 #include "flow/standing_words.h"
 
 namespace tertulia::flow {
@@ -151,7 +152,15 @@ class FlowParser final {
     const std::string where = fmt::format("role '{}'", ref);
     if (!reader_.mapping(node, Construct::role, where)) return role;
     if (const auto name = node["name"]) role.name = reader_.text(name, "name").value_or("");
-    if (const auto use = node["use"]) role.use = reader_.text(use, "use").value_or("");
+    if (const auto use = node["use"]) {
+      role.use = reader_.text(use, "use").value_or("");
+      draft_.uses.push_back({.kind = Use::Kind::stored_role,
+                             .name = role.use,
+                             .place = reader_.place(use),
+                             .pointer = {},
+                             .test = {},
+                             .value = {}});
+    }
     if (const auto prompt = node["prompt"])
       role.prompt = reader_.text(prompt, "prompt").value_or("");
     if (const auto file = node["prompt_file"]) {
@@ -168,7 +177,8 @@ class FlowParser final {
                              .name = role.model,
                              .place = reader_.place(model),
                              .pointer = {},
-                             .must_equal = {}});
+                             .test = {},
+                             .value = {}});
     }
     role.parameters = steps.parameters(node);
     return role;
@@ -214,36 +224,21 @@ class FlowParser final {
                                         variable.type));
     }
     for (const char* bound : {"minimum", "maximum"})
-      if (const auto limit = node[bound])
-        if (const auto number = reader_.number(limit, bound)) variable.schema[bound] = *number;
-    if (const auto list = node["enum"]) variable.schema["enum"] = reader_.value(list);
+      if (const auto limit = node[bound]; limit && reader_.number(limit, bound))
+        variable.schema[bound] = reader_.value(limit);
+    if (const auto list = node["enum"]) {
+      if (list.IsSequence() && list.size() > 0) {
+        variable.schema["enum"] = reader_.value(list);
+      } else {
+        reader_.error(list, "enum is a list of the values that the variable may have");
+      }
+    }
     if (const auto initial = node["default"]) {
       variable.initial = reader_.value(initial);
-      check_default(initial, variable);
+      if (const auto broken = why_not(*variable.initial, variable))
+        reader_.error(initial, fmt::format("the default of '{}' {}, found {}", variable.name,
+                                           *broken, base::to_text(*variable.initial)));
     }
-  }
-
-  void check_default(const YAML::Node& node, const VariableDeclaration& variable) {
-    const json::value& value = *variable.initial;
-    const std::string& type = variable.type;
-    const bool fits =
-        type.empty() || (type == "string" && value.is_string()) ||
-        (type == "integer" && value.is_int64()) || (type == "number" && value.is_number()) ||
-        (type == "boolean" && value.is_bool()) || (type == "array" && value.is_array()) ||
-        (type == "object" && value.is_object());
-    if (!fits) {
-      reader_.error(node,
-                    fmt::format("the default of '{}' is not of type {}", variable.name, type));
-      return;
-    }
-    if (!value.is_number()) return;
-    const double number = value.to_number<double>();
-    if (const auto* least = variable.schema.if_contains("minimum");
-        least && number < least->to_number<double>())
-      reader_.error(node, fmt::format("the default of '{}' is below its minimum", variable.name));
-    if (const auto* most = variable.schema.if_contains("maximum");
-        most && number > most->to_number<double>())
-      reader_.error(node, fmt::format("the default of '{}' is above its maximum", variable.name));
   }
 
   void limits(const YAML::Node& node) {
@@ -277,7 +272,8 @@ class FlowParser final {
                            .name = draft_.program.result,
                            .place = reader_.place(node["output"]),
                            .pointer = {},
-                           .must_equal = {}});
+                           .test = {},
+                           .value = {}});
   }
 
   const YamlReader& reader_;
@@ -287,6 +283,26 @@ class FlowParser final {
 };
 
 }  // namespace
+
+std::optional<std::string> why_not(const json::value& value, const VariableDeclaration& variable) {
+  if (!variable.type.empty() && !has_type(value, variable.type))
+    return fmt::format("must be of type {}", variable.type);
+  const json::object& schema = variable.schema;
+  if (const json::value* list = schema.if_contains("enum")) {
+    for (const json::value& each : list->get_array())
+      if (base::equal(each, value)) return {};
+    return fmt::format("must be one of {}", base::to_text(*list));
+  }
+  if (!value.is_number()) return {};
+  const double number = value.to_number<double>();
+  const json::value* least = schema.if_contains("minimum");
+  if (least != nullptr && number < least->to_number<double>())
+    return fmt::format("must be at least {}", base::to_text(*least));
+  const json::value* most = schema.if_contains("maximum");
+  if (most != nullptr && number > most->to_number<double>())
+    return fmt::format("must be at most {}", base::to_text(*most));
+  return {};
+}
 
 std::optional<FlowDraft> parse_draft(std::string_view source, const CheckOptions& options,
                                      Problems& problems) {

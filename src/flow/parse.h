@@ -32,19 +32,17 @@ class StepParser final {
   [[nodiscard]] std::optional<Text> text(const YAML::Node& node, std::string_view what);
   [[nodiscard]] std::optional<json::object> output(const YAML::Node& node);
 
-  // Uses go to the draft, and to `decided_by` of the loop whose condition is parsed.
   [[nodiscard]] std::optional<Condition> condition(const YAML::Node& node);
   [[nodiscard]] std::optional<Condition> message_test(const YAML::Node& node, std::string_view key);
   [[nodiscard]] std::optional<Condition> value_test(const YAML::Node& node, Condition condition);
   [[nodiscard]] std::optional<Condition> parts(const YAML::Node& list, Condition::Kind kind);
   void use(Use::Kind kind, std::string name, const YAML::Node& node, std::string pointer = {},
-           std::optional<json::value> must_equal = {});
+           std::optional<Condition::Test> test = {}, std::optional<json::value> value = {});
   [[nodiscard]] std::string pointer(const YAML::Node& node);
 
   const YamlReader& reader_;
   FlowDraft& draft_;
   Problems& problems_;
-  std::vector<Use>* deciding_ = nullptr;
   int count_ = 0;
 };
 

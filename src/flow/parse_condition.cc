@@ -99,13 +99,6 @@ std::optional<Condition> StepParser::message_test(const YAML::Node& node, std::s
     if (!role) return {};
     use(Use::Kind::role, *role, of);
     as_json["of"] = *std::move(role);
-  } else if (deciding_ != nullptr) {
-    // The last message: whoever speaks in the loop decides.
-    deciding_->push_back({.kind = Use::Kind::role,
-                          .name = {},
-                          .place = reader_.place(node),
-                          .pointer = {},
-                          .must_equal = {}});
   }
   auto condition = Condition::from_json(as_json);  // compiles the regular expression
   if (!condition) {
@@ -143,10 +136,8 @@ std::optional<Condition> StepParser::value_test(const YAML::Node& node, Conditio
                   "a condition compares with one of equals, not_equals, gt, gte, lt, lte, in");
     return {};
   }
-  std::optional<json::value> must_equal;
-  if (condition.test == Test::equals) must_equal = condition.operand;
   use(is_output ? Use::Kind::output : Use::Kind::variable, condition.subject, node[own],
-      condition.pointer, std::move(must_equal));
+      condition.pointer, condition.test, condition.operand);
   return condition;
 }
 

@@ -53,6 +53,12 @@ const std::vector<std::string>& scope_words() {
   return words;
 }
 
+bool names(const Text& text, Reference::Head head) {
+  return std::any_of(text.pieces().begin(), text.pieces().end(), [head](const Text::Piece& piece) {
+    return piece.is_reference && piece.reference.head == head;
+  });
+}
+
 }  // namespace
 
 std::vector<StepDraft> StepParser::steps(const YAML::Node& node, std::string_view what) {
@@ -93,6 +99,7 @@ std::optional<StepDraft> StepParser::step(const YAML::Node& node) {
   }
   if (const auto id = node["id"]) {
     draft.id = reader_.text(id, "id").value_or("");
+    draft.id_place = reader_.place(id);
     if (!is_word(draft.id))
       reader_.error(id,
                     fmt::format("a step's id is one word (letters, digits, _ and -), found '{}'",
@@ -113,6 +120,9 @@ std::optional<StepDraft> StepParser::step(const YAML::Node& node) {
   if (kinds[0] == "set") return take(assignments(node));
   static_cast<void>(reader_.mapping(node, Construct::end, "an end step"));
   auto reason = node["end"].IsNull() ? std::optional<Text>(Text()) : text(node["end"], "end");
+  if (reason &&
+      (names(*reason, Reference::Head::role_name) || names(*reason, Reference::Head::to_name)))
+    reader_.error(node["end"], "{{role.name}} and {{to.name}} have no meaning here: nobody speaks");
   return take(reason ? std::optional<End>(End{*std::move(reason)}) : std::nullopt);
 }
 
@@ -127,6 +137,8 @@ std::optional<Speak> StepParser::speak(const YAML::Node& node, StepDraft& step) 
   }
   if (const auto task = node["task"])
     if (auto parsed = text(task, "task")) speak.task = *std::move(parsed);
+  if (!node["to"] && names(speak.task, Reference::Head::to_name))
+    reader_.error(node["task"], "{{to.name}} has no meaning here: the step has no 'to'");
   if (const auto rule = node["context"]) {
     step.context_place = reader_.place(rule);
     speak.context = context(rule);
@@ -193,9 +205,7 @@ std::optional<LoopDraft> StepParser::loop(const YAML::Node& node) {
     const auto asked = node[key];
     if (!asked) continue;
     loop.condition_place = reader_.place(asked);
-    deciding_ = &loop.decided_by;
     auto parsed = condition(asked);
-    deciding_ = nullptr;
     if (std::string_view(key) == "until") {
       loop.until = std::move(parsed);
     } else {
@@ -214,6 +224,7 @@ std::optional<IfDraft> StepParser::branch(const YAML::Node& node) {
   static_cast<void>(reader_.mapping(node, Construct::if_, "an if step"));
   IfDraft draft;
   auto asked = condition(node["if"]);
+  draft.condition_place = reader_.place(node["if"]);
   if (node["then"]) draft.then = steps(node["then"], "then");
   if (node["else"]) draft.otherwise = steps(node["else"], "else");
   if (!node["then"] && !node["else"]) reader_.error(node, "an if step needs 'then' or 'else'");
@@ -228,9 +239,11 @@ std::optional<Set> StepParser::assignments(const YAML::Node& node) {
   if (!reader_.names(values, "set")) return {};
   Set set;
   for (const auto& each : values) {
-    use(Use::Kind::variable, each.first.Scalar(), each.first);
-    if (auto parsed = assignment(each.first.Scalar(), each.second))
-      set.assignments.push_back(*std::move(parsed));
+    auto parsed = assignment(each.first.Scalar(), each.second);
+    use(Use::Kind::variable, each.first.Scalar(),
+        parsed && parsed->literal ? each.second : each.first, {}, {},
+        parsed ? parsed->literal : std::nullopt);
+    if (parsed) set.assignments.push_back(*std::move(parsed));
   }
   return set;
 }
@@ -432,14 +445,13 @@ std::optional<Text> StepParser::text(const YAML::Node& node, std::string_view wh
 }
 
 void StepParser::use(Use::Kind kind, std::string name, const YAML::Node& node, std::string pointer,
-                     std::optional<json::value> must_equal) {
-  Use used{.kind = kind,
-           .name = std::move(name),
-           .place = reader_.place(node),
-           .pointer = std::move(pointer),
-           .must_equal = std::move(must_equal)};
-  if (deciding_ != nullptr) deciding_->push_back(used);
-  draft_.uses.push_back(std::move(used));
+                     std::optional<Condition::Test> test, std::optional<json::value> value) {
+  draft_.uses.push_back({.kind = kind,
+                         .name = std::move(name),
+                         .place = reader_.place(node),
+                         .pointer = std::move(pointer),
+                         .test = test,
+                         .value = std::move(value)});
 }
 
 std::string StepParser::pointer(const YAML::Node& node) {
