@@ -204,6 +204,10 @@ class FlowParser final {
     for (const auto& each : node) {
       VariableDeclaration variable;
       variable.name = each.first.Scalar();
+      if (!is_word(variable.name))
+        reader_.error(each.first, fmt::format("a variable's name is one word (letters, digits, _ "
+                                              "and -), found '{}'",
+                                              base::shorten(variable.name, 40)));
       if (!each.second.IsMap()) {
         variable.initial = reader_.value(each.second);
       } else {

@@ -5,6 +5,10 @@
 
 namespace tertulia::flow {
 
+// Names of steps, variables and documents: letters, digits, _ and -, where every character beyond
+// ASCII that is no blank or punctuation of its own counts as a letter.
+[[nodiscard]] bool is_word(std::string_view name);
+
 // Parses steps, conditions and texts, and gathers the names that they use.
 class StepParser final {
  public:

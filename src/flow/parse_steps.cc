@@ -14,23 +14,6 @@ namespace {
 
 constexpr std::array<std::string_view, 5> kKinds = {"speak", "loop", "if", "set", "end"};
 
-// A Unicode word: letters, digits, _ and -, where every character beyond ASCII that is no blank or
-// punctuation of its own counts as a letter.
-bool is_word(std::string_view name) {
-  if (name.empty() || name.size() > 100) return false;
-  for (std::size_t at = 0; at < name.size();) {
-    const char32_t c = base::next_code_point(name, at);
-    if (c < 0x80) {
-      const bool good = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
-                        (c >= 'A' && c <= 'Z') || c == '_' || c == '-';
-      if (!good) return false;
-    } else if (c < 0xC0 || (c >= 0x2000 && c <= 0x206F) || (c >= 0x3000 && c <= 0x303F)) {
-      return false;
-    }
-  }
-  return true;
-}
-
 std::optional<ContextRule::Scope> scope_of(std::string_view word) {
   using Scope = ContextRule::Scope;
   constexpr std::array<std::pair<std::string_view, Scope>, 8> kScopes = {
@@ -60,6 +43,21 @@ bool names(const Text& text, Reference::Head head) {
 }
 
 }  // namespace
+
+bool is_word(std::string_view name) {
+  if (name.empty() || name.size() > 100) return false;
+  for (std::size_t at = 0; at < name.size();) {
+    const char32_t c = base::next_code_point(name, at);
+    if (c < 0x80) {
+      const bool good = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
+                        (c >= 'A' && c <= 'Z') || c == '_' || c == '-';
+      if (!good) return false;
+    } else if (c < 0xC0 || (c >= 0x2000 && c <= 0x206F) || (c >= 0x3000 && c <= 0x303F)) {
+      return false;
+    }
+  }
+  return true;
+}
 
 std::vector<StepDraft> StepParser::steps(const YAML::Node& node, std::string_view what) {
   std::vector<StepDraft> list;

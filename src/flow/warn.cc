@@ -33,14 +33,17 @@ class Ways final {
   }
 
   void warn() {
+    bool told = false;  // one warning tells of all that follows in one run
     for (std::size_t i = 0; i < program_.steps.size(); ++i) {
+      const Instruction& step = program_.steps[i];
       if (!reached_[i]) {
-        // One warning tells of all that follows in one run.
-        if (i == 0 || reached_[i - 1])
-          problems_.warn(places_[i].step, "this step is never reached");
+        // A loop's check is no step of the text: a loop may well be left before it.
+        if (std::holds_alternative<LoopCheck>(step.step)) continue;
+        if (!told) problems_.warn(places_[i].step, "this step is never reached");
+        told = true;
         continue;
       }
-      const Instruction& step = program_.steps[i];
+      told = false;
       std::visit([&](const auto& kind) { warn_of(i, kind); }, step.step);
       // A goto is decided when its step is done.
       if (step.jump && step.jump->when)
