@@ -81,11 +81,7 @@ Engine::~Engine() {
   });
   abandoned.get_future().wait();
   // Sessions that were not paused are given up at once, so that others need not wait.
-  for (const auto& [id, performance] : performances_)
-    writer_->post([id = id, token = performance->lease_token()](db::Connection& connection) {
-      if (auto done = store::release_lease(connection, id, token); !done)
-        spdlog::warn("session {}: {}", id, done.error().message);
-    });
+  for (const auto& [id, performance] : performances_) release(id, performance->lease_token(), {});
   reader_.reset();  // readers close before the writer, so that a clean exit leaves no -wal
   writer_.reset();
   loop_.reset();
@@ -93,24 +89,86 @@ Engine::~Engine() {
 
 base::Result<void> Engine::perform(model::Id session, Action action,
                                    std::optional<flow::Limits> limits, Performance::Ended ended) {
-  base::Result<Taken> taken = base::Error{};
-  writer_->run([&](db::Connection& connection) {
-    taken = take(connection, session);
-    if (!taken) return;
-    if (auto fits = check_fit(taken->state, action, session); !fits) {
-      if (auto done = store::release_lease(connection, session, taken->token); !done)
-        spdlog::warn("session {}: {}", session, done.error().message);
-      taken = fits.error();
-    }
-  });
-  if (!taken) return taken.error();
-  {
-    const std::lock_guard lock(mutex_);
-    ++active_;
+  std::promise<base::Result<void>> begun;
+  perform_soon(
+      session, action, limits, [&](const base::Result<void>& result) { begun.set_value(result); },
+      std::move(ended));
+  return begun.get_future().get();
+}
+
+void Engine::perform_soon(model::Id session, Action action, std::optional<flow::Limits> limits,
+                          Performance::Ended ended) {
+  perform_soon(
+      session, action, limits,
+      [session, ended](const base::Result<void>& begun) {
+        if (!begun)
+          ended({.session_id = session,
+                 .status = model::SessionStatus::not_started,
+                 .stop_reason = {},
+                 .stop_text = {},
+                 .error = begun.error()});
+      },
+      ended);
+}
+
+void Engine::perform_soon(model::Id session, Action action, std::optional<flow::Limits> limits,
+                          Begun begun, Performance::Ended ended) {
+  if (!enter(session)) {
+    begun(base::Error{.code = base::Code::conflict,
+                      .message = fmt::format("session {} is performed already", session)});
+    return;
   }
-  loop_->post([this, taken = std::make_shared<Taken>(*std::move(taken)), action, limits,
-               ended = std::move(ended)] { begin(std::move(*taken), action, limits, ended); });
-  return {};
+  auto taken = std::make_shared<std::optional<Taken>>();
+  auto refused = std::make_shared<base::Result<void>>();
+  writer_->submit(
+      [this, session, action, taken, refused](db::Connection& connection) -> base::Result<void> {
+        taken->reset();
+        *refused = {};
+        auto result = take(connection, session, action);
+        if (result) {
+          taken->emplace(*std::move(result));
+          return {};
+        }
+        // A refusal is no failure of the transaction: others are in it. What the claim wrote is
+        // given back in it.
+        *refused = result.error();
+        return {};
+      },
+      [this, session, action, limits, taken, refused, begun = std::move(begun),
+       ended = std::move(ended)](const base::Result<void>& done) {
+        const base::Result<void> result = done ? *refused : done;
+        if (!result) {
+          leave(session);
+          begun(result);
+          return;
+        }
+        begun(result);
+        loop_->post([this, taken, action, limits, ended] {
+          this->begin(*std::move(*taken), action, limits, ended);
+        });
+      });
+}
+
+bool Engine::enter(model::Id session) {
+  const std::lock_guard lock(mutex_);
+  return entered_.insert(session).second;
+}
+
+void Engine::leave(model::Id session) {
+  const std::lock_guard lock(mutex_);
+  entered_.erase(session);
+  if (entered_.empty()) idle_.notify_all();
+}
+
+void Engine::release(model::Id session, std::int64_t token, std::function<void()> then) {
+  writer_->submit(
+      [session, token](db::Connection& connection) {
+        return store::release_lease(connection, session, token);
+      },
+      [session, then = std::move(then)](const base::Result<void>& done) {
+        if (!done) spdlog::warn("session {}: {}", session, done.error().message);
+        if (then) then();
+      });
 }
 
 base::Result<Outcome> Engine::perform_and_wait(model::Id session, Action action,
@@ -127,7 +185,9 @@ base::Result<std::int64_t> Engine::claim(db::Connection& connection, model::Id s
   auto lease = store::find_lease(connection, session);
   if (!lease) return lease.error();
   std::optional<std::string> dead;
-  if (*lease && !(*lease)->node.empty() && node_.is_dead((*lease)->node, connection))
+  // A lease of this very node is of a claim whose success was lost: `enter` knows of the others.
+  if (*lease && !(*lease)->node.empty() &&
+      ((*lease)->node == node_.name() || node_.is_dead((*lease)->node, connection)))
     dead = (*lease)->node;
   auto token = store::claim_lease(connection, session, node_.name(), dead, now);
   if (!token) return token.error();
@@ -138,7 +198,8 @@ base::Result<std::int64_t> Engine::claim(db::Connection& connection, model::Id s
                      .remedy = fmt::format("watch it: tertulia session messages {}", session)};
 }
 
-base::Result<Engine::Taken> Engine::take(db::Connection& connection, model::Id session) {
+base::Result<Engine::Taken> Engine::take(db::Connection& connection, model::Id session,
+                                         Action action) {
   // The session first: a lease refers to it.
   if (auto row = store::load_session(connection, session); !row) return row.error();
   auto token = claim(connection, session);
@@ -155,6 +216,7 @@ base::Result<Engine::Taken> Engine::take(db::Connection& connection, model::Id s
   if (!stored) return give_up(stored.error());
   auto state = flow::State::from_text(stored->state);
   if (!state) return give_up(state.error());
+  if (auto fits = check_fit(*state, action, session); !fits) return give_up(fits.error());
   auto messages = store::load_messages(
       connection, session, std::max<std::int64_t>(0, state->last_position - kMessagesAtStart),
       kMessagesAtStart);
@@ -188,6 +250,11 @@ base::Result<Engine::Taken> Engine::take(db::Connection& connection, model::Id s
 
 void Engine::begin(Taken taken, Action action, std::optional<flow::Limits> limits,
                    Performance::Ended ended) {
+  if (closing_) {
+    release(taken.session.id, taken.token, {});
+    leave(taken.session.id);
+    return;
+  }
   const bool is_new = taken.state.status == model::SessionStatus::not_started;
   const model::Id id = taken.session.id;
   std::map<std::string, base::json::value, std::less<>> variables =
@@ -224,18 +291,14 @@ void Engine::begin(Taken taken, Action action, std::optional<flow::Limits> limit
 void Engine::on_ended(const Outcome& outcome, const Performance::Ended& ended) {
   const auto found = performances_.find(outcome.session_id);
   const std::int64_t token = found->second->lease_token();
-  const model::Id id = outcome.session_id;
   // The performance is on the stack: it goes when the loop comes back.
   loop_->post([gone = std::move(found->second)] {});
   performances_.erase(found);
   // Whoever hears of the end may perform the session again: the lease is given back first.
-  writer_->post([this, id, token, outcome, ended](db::Connection& connection) {
-    if (auto done = store::release_lease(connection, id, token); !done)
-      spdlog::warn("session {}: {}", id, done.error().message);
+  release(outcome.session_id, token, [this, outcome, ended] {
     loop_->post([this, outcome, ended] {
       ended(outcome);
-      const std::lock_guard lock(mutex_);
-      if (--active_ == 0) idle_.notify_all();
+      leave(outcome.session_id);
     });
   });
 }
@@ -269,16 +332,20 @@ void Engine::pause_all(bool at_once) {
 
 void Engine::wait_until_idle() {
   std::unique_lock lock(mutex_);
-  idle_.wait(lock, [&] { return active_ == 0; });
+  idle_.wait(lock, [&] { return entered_.empty(); });
 }
 
 void Engine::heartbeat() {
   if (closing_) return;
   if (!performances_.empty()) {
-    writer_->post([this](db::Connection& connection) {
-      auto renewed = store::renew_leases(connection, node_.name(), options_.clock->now());
-      if (!renewed) spdlog::warn("the leases could not be renewed: {}", renewed.error().message);
-    });
+    writer_->submit(
+        [this](db::Connection& connection) {
+          return store::renew_leases(connection, node_.name(), options_.clock->now());
+        },
+        [](const base::Result<void>& renewed) {
+          if (!renewed)
+            spdlog::warn("the leases could not be renewed: {}", renewed.error().message);
+        });
   }
   loop_->post_at(std::chrono::steady_clock::now() + store::kLeaseHeartbeat,
                  [this] { heartbeat(); });
@@ -295,10 +362,13 @@ void Engine::look_for_requests() {
         const auto found = performances_.find(request.session);
         if (found == performances_.end() || found->second->lease_token() != request.token) continue;
         const auto performance = found->second;
-        writer_->post([request](db::Connection& connection) {
-          if (auto done = store::clear_request(connection, request.session, request.token); !done)
-            spdlog::warn("session {}: {}", request.session, done.error().message);
-        });
+        writer_->submit(
+            [request](db::Connection& connection) {
+              return store::clear_request(connection, request.session, request.token);
+            },
+            [id = request.session](const base::Result<void>& done) {
+              if (!done) spdlog::warn("session {}: {}", id, done.error().message);
+            });
         if (request.request == "pause") performance->pause_after_step(model::StopReason::asked);
         if (request.request == "pause_now") performance->pause_now();
         if (request.request == "cancel") performance->cancel();

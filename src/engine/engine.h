@@ -11,6 +11,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "base/clock.h"
@@ -58,6 +59,10 @@ class Engine final {
   [[nodiscard]] base::Result<void> perform(model::Id session, Action action,
                                            std::optional<flow::Limits> limits,
                                            Performance::Ended ended);
+  // The same without waiting for the claim: what keeps the session from being performed comes as
+  // the outcome's error. Claims that wait share a transaction.
+  void perform_soon(model::Id session, Action action, std::optional<flow::Limits> limits,
+                    Performance::Ended ended);
   // As perform, and waits for the end.
   [[nodiscard]] base::Result<Outcome> perform_and_wait(model::Id session, Action action,
                                                        std::optional<flow::Limits> limits = {});
@@ -81,7 +86,15 @@ class Engine final {
     std::unique_ptr<SessionRecord> record;
     std::int64_t token = 0;
   };
-  [[nodiscard]] base::Result<Taken> take(db::Connection& connection, model::Id session);
+  using Begun = std::function<void(const base::Result<void>&)>;
+  void perform_soon(model::Id session, Action action, std::optional<flow::Limits> limits,
+                    Begun begun, Performance::Ended ended);
+  [[nodiscard]] base::Result<Taken> take(db::Connection& connection, model::Id session,
+                                         Action action);
+  // Is the session this engine's to claim? False where it performs it already.
+  [[nodiscard]] bool enter(model::Id session);
+  void leave(model::Id session);
+  void release(model::Id session, std::int64_t token, std::function<void()> then);
   [[nodiscard]] base::Result<std::int64_t> claim(db::Connection& connection, model::Id session);
   void begin(Taken taken, Action action, std::optional<flow::Limits> limits,
              Performance::Ended ended);
@@ -98,7 +111,7 @@ class Engine final {
   bool closing_ = false;                                            // the loop's
   std::mutex mutex_;
   std::condition_variable idle_;
-  std::size_t active_ = 0;
+  std::set<model::Id> entered_;  // claimed, or being claimed
   Services services_;
   std::unique_ptr<Writer> writer_;
   std::unique_ptr<Loop> loop_;

@@ -24,28 +24,29 @@ Writer::~Writer() {
   thread_.join();
 }
 
-void Writer::submit(store::Commit commit, Done done) {
+void Writer::enqueue(Waiting waiting) {
   {
     const std::lock_guard lock(mutex_);
-    waiting_.emplace_back(Member{std::move(commit), std::move(done)});
+    waiting_.push_back(std::move(waiting));
+    if (waiting_.size() > 1) return;  // the writer has been woken for the first
   }
   wake_.notify_one();
 }
 
-void Writer::post(Job job) {
-  {
-    const std::lock_guard lock(mutex_);
-    waiting_.emplace_back(std::move(job));
-  }
-  wake_.notify_one();
+void Writer::submit(store::Commit commit, Done done) {
+  enqueue(Member{std::move(commit), std::move(done)});
+}
+
+void Writer::submit(Work work, Done done) {
+  enqueue(Member{std::move(work), std::move(done)});
 }
 
 void Writer::run(const Job& job) {
   std::promise<void> finished;
-  post([&](db::Connection& connection) {
+  enqueue(Job([&](db::Connection& connection) {
     job(connection);
     finished.set_value();
-  });
+  }));
   finished.get_future().wait();
 }
 
@@ -94,20 +95,29 @@ void Writer::perform_group(std::span<Member> members) {
   }
   spdlog::debug("a group of {} commits failed: {}", members.size(), whole.error().message);
   restore_connection();
-  for (Member& member : members) member.done(perform_alone(member.commit));
+  for (Member& member : members) member.done(perform_alone(member));
 }
 
 base::Result<void> Writer::perform_whole(std::span<Member> members) {
   auto transaction = db::Transaction::begin(*connection_);
   if (!transaction) return transaction.error();
-  for (const Member& member : members)
-    if (auto applied = store::apply(*connection_, member.commit); !applied) return applied;
+  for (const Member& member : members) {
+    const auto* commit = std::get_if<store::Commit>(&member.what);
+    auto done = commit != nullptr ? store::apply(*connection_, *commit)
+                                  : std::get<Work>(member.what)(*connection_);
+    if (!done) return done;
+  }
   return transaction->commit();
 }
 
-base::Result<void> Writer::perform_alone(const store::Commit& commit) {
+base::Result<void> Writer::perform_alone(const Member& member) {
   auto transaction = db::Transaction::begin(*connection_);
   if (!transaction) return transaction.error();
+  if (const Work* work = std::get_if<Work>(&member.what)) {
+    if (auto done = (*work)(*connection_); !done) return done;
+    return transaction->commit();
+  }
+  const auto& commit = std::get<store::Commit>(member.what);
   auto already = is_applied(commit);
   if (!already) return already.error();
   if (*already) return {};

@@ -26,6 +26,7 @@ class Writer final {
  public:
   using Done = std::function<void(base::Result<void>)>;
   using Job = std::function<void(db::Connection&)>;
+  using Work = std::function<base::Result<void>(db::Connection&)>;
   using Opener = std::function<base::Result<std::unique_ptr<db::Connection>>()>;
 
   // Takes the write connection; `reopen` makes another where it is lost (PostgreSQL).
@@ -38,9 +39,11 @@ class Writer final {
   // `done` is called on the writer's thread once the commit is durable, or has failed and left
   // nothing. Safe from any thread.
   void submit(store::Commit commit, Done done);
-  // Runs a job with the connection, outside any transaction, some time later. Safe from any thread.
-  void post(Job job);
-  // The same, and returns when it is done. Not from the engine's loop nor from the writer's thread.
+  // The same for other work on the database, inside the group's transaction. It may be performed a
+  // second time if the group fails, so it must be one that can be repeated.
+  void submit(Work work, Done done);
+  // Runs a job with the connection, outside any transaction; returns when it is done. Not from the
+  // engine's loop nor from the writer's thread.
   void run(const Job& job);
 
   // What was done so far.
@@ -53,15 +56,16 @@ class Writer final {
 
  private:
   struct Member {
-    store::Commit commit;
+    std::variant<store::Commit, Work> what;
     Done done;
   };
+  void enqueue(std::variant<Member, Job> waiting);
   using Waiting = std::variant<Member, Job>;
 
   void work();
   void perform_group(std::span<Member> members);
   [[nodiscard]] base::Result<void> perform_whole(std::span<Member> members);
-  [[nodiscard]] base::Result<void> perform_alone(const store::Commit& commit);
+  [[nodiscard]] base::Result<void> perform_alone(const Member& member);
   [[nodiscard]] base::Result<bool> is_applied(const store::Commit& commit);
   void restore_connection();
 
