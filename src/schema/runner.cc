@@ -6,6 +6,7 @@
 #include "base/failpoint.h"
 #include "schema/compare.h"
 #include "schema/history.h"
+#include "schema/references.h"
 #include "schema/runner_lock.h"
 #include "schema/scratch.h"
 #include "schema/sql_text.h"
@@ -167,31 +168,24 @@ class Run final {
       if (auto passed = base::failpoint("migrate.statement"); !passed) return passed;
       if (auto done = connection_.run_script(statement); !done) return done;
     }
-    if (auto whole = foreign_keys_hold(); !whole) return whole;
     const bool is_up = direction_ == Direction::up;
     const int after = is_up ? move.migration->version : move.migration->version - 1;
     auto shape = introspect(connection_, declared_names());
     if (!shape) return shape.error();
     if (auto as_declared = expect(*shape, after); !as_declared) return as_declared;
+    if (auto whole = foreign_keys_hold(*shape); !whole) return whole;
     if (!is_up) return erase(connection_, *move.migration);
     if (!has_history)
       if (auto created = create_history(connection_); !created) return created;
     return record(connection_, *move.migration, started, options_.clock->now());
   }
 
-  base::Result<void> foreign_keys_hold() {
+  base::Result<void> foreign_keys_hold(const SchemaShape& shape) {
     if (connection_.engine() == db::Engine::postgres) return {};  // it never lets them be broken
-    std::string broken;
-    auto checked = connection_.each_text(
-        "PRAGMA foreign_key_check", {}, [&](const db::Row& row) -> base::Result<void> {
-          if (broken.empty())
-            broken = fmt::format("row {} of {} refers to a row of {} that is not there",
-                                 row.integer(1), row.text(0), row.text(2));
-          return {};
-        });
-    if (!checked) return checked.error();
-    if (broken.empty()) return {};
-    return base::Error{.code = base::Code::conflict, .message = broken};
+    auto broken = broken_references_sqlite(connection_, shape);
+    if (!broken) return broken.error();
+    if (broken->empty()) return {};
+    return base::Error{.code = base::Code::conflict, .message = broken->front()};
   }
 
   // The shape is that of this version: by fingerprint, or, where it has indexes that are not ours,
