@@ -71,13 +71,9 @@ std::string difference_of(const HistoryRow& row, const Migration& migration) {
   return {};
 }
 
-}  // namespace
-
-std::string HistoryRow::full_name() const {
-  return fmt::format("{:04}_{}", version, name);
-}
-
-base::Result<Situation> read_situation(db::Connection& connection) {
+// In several statements: the callers below see to it that they speak of one moment. Half of a
+// schema from before a migration and half from after it would look like drift.
+base::Result<Situation> read_once(db::Connection& connection) {
   std::vector<std::string> names = declared_names();
   names.emplace_back(kTable);
   auto shape = introspect(connection, names);
@@ -98,6 +94,68 @@ base::Result<Situation> read_situation(db::Connection& connection) {
   if (!rows) return rows.error();
   situation.rows = *std::move(rows);
   return situation;
+}
+
+// A reading transaction of SQLite sees one moment, of the schema too.
+base::Result<Situation> read_in_snapshot(db::Connection& connection) {
+  if (auto begun = connection.run_script("BEGIN"); !begun) return begun.error();
+  auto situation = read_once(connection);
+  auto ended = connection.run_script("COMMIT");
+  if (situation && !ended) return ended.error();
+  return situation;
+}
+
+// Another text after each move of a migrator: history rows come and go in the transaction of their
+// migration, and xmin is the number of the one that wrote them.
+base::Result<std::string> history_stamp(db::Connection& connection) {
+  std::string stamp;
+  const auto take = [&](const db::Row& row) -> base::Result<void> {
+    stamp = row.text(0);
+    return {};
+  };
+  auto looked =
+      connection.each_text("SELECT to_regclass('schema_migrations')::oid::text", {}, take);
+  if (!looked) return looked.error();
+  if (stamp.empty()) return stamp;
+  auto read = connection.each_text(
+      "SELECT concat_ws(' ', count(*), max(h.xmin::text::bigint)) FROM schema_migrations h", {},
+      take);
+  // Gone since the first question, by another's hand: the next stamp tells.
+  if (!read && read.error().code != base::Code::drift) return read.error();
+  return stamp;
+}
+
+// PostgreSQL has no such transaction for its catalogs: the functions that spell out constraints and
+// indexes look past the snapshot. So what was read, an error too, counts only if no migration was
+// committed meanwhile.
+base::Result<Situation> read_between_moves(db::Connection& connection) {
+  // More than there are migrations to wait for; a migrator's move takes longer than a reading.
+  constexpr int kMostReadings = 100;
+  auto before = history_stamp(connection);
+  for (int reading = 0; reading < kMostReadings; ++reading) {
+    if (!before) return before.error();
+    auto situation = read_once(connection);
+    auto after = history_stamp(connection);
+    if (!after) return after.error();
+    if (*after == *before) return situation;
+    before = std::move(after);
+  }
+  return base::Error{.code = base::Code::unavailable,
+                     .message = "another program is migrating this database all the time",
+                     .remedy = "wait for it, then run: tertulia db status"};
+}
+
+}  // namespace
+
+std::string HistoryRow::full_name() const {
+  return fmt::format("{:04}_{}", version, name);
+}
+
+base::Result<Situation> read_situation(db::Connection& connection) {
+  // A migration's transaction: the runner's lock keeps others away.
+  if (connection.in_transaction()) return read_once(connection);
+  return connection.engine() == db::Engine::sqlite ? read_in_snapshot(connection)
+                                                   : read_between_moves(connection);
 }
 
 Judgement judge(const Situation& situation, std::span<const Migration> migrations) {

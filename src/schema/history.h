@@ -53,7 +53,7 @@ struct Situation {
   [[nodiscard]] int version() const { return rows.empty() ? 0 : rows.back().version; }
 };
 
-// Reads only.
+// Reads only, and what it says was so at one moment, also beside a program that migrates.
 [[nodiscard]] base::Result<Situation> read_situation(db::Connection& connection);
 
 struct Judgement {

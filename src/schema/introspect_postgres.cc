@@ -70,6 +70,8 @@ class Introspection final {
         "", [&](const db::Row& row) -> base::Result<void> {
           constexpr std::string_view kForeignKey = "foreign key ";
           constexpr std::string_view kCheck = "CHECK";
+          // Dropped while we read.
+          if (row.is_null(2)) return {};
           if (row.text(1) == "f") {
             table(row).foreign_keys.insert(
                 tight(normalised(row.text(2))).substr(kForeignKey.size()));

@@ -6,6 +6,7 @@
 
 #include "schema/declared.h"
 #include "schema/render.h"
+#include "schema/runner_lock.h"
 #include "schema/sql_text.h"
 
 namespace tertulia::schema {
@@ -74,6 +75,9 @@ class Repairing final {
 }  // namespace
 
 base::Result<Repair> repair(db::Connection& connection) {
+  // Not beside a migrator, nor another repair.
+  auto lock = internal::RunnerLock::take(connection, RunOptions());
+  if (!lock) return lock.error();
   auto transaction = db::Transaction::begin(connection);
   if (!transaction) return transaction.error();
   auto before = prove(connection);

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
+#include <poll.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -264,6 +265,71 @@ TEST_P(Runner, ManyProgramsAtOnceApplyEachMigrationOnce) {
   }
   EXPECT_EQ(moves, database_.head());
   EXPECT_EQ(database_.proof().state, State::ready);
+}
+
+// What is read in several statements must be of one moment, or the proof would see drift.
+TEST_P(Runner, AProofBesideAMigratorSeesNoDrift) {
+  database_.migrate_to(database_.head());
+  database_.close();
+  int enough[2];  // the child goes down and up until the parent closes its end
+  ASSERT_EQ(::pipe(enough), 0);
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    ::close(enough[1]);
+    auto connection = db::open(database_.location(), {.access = db::Access::write});
+    if (!connection) ::_exit(1);
+    pollfd asked = {.fd = enough[0], .events = POLLIN, .revents = 0};
+    while (::poll(&asked, 1, 0) == 0)
+      if (!rollback(**connection, 3, database_.all()) ||
+          !migrate(**connection, database_.head(), database_.all()))
+        ::_exit(2);
+    connection->reset();
+    ::_exit(0);
+  }
+  ::close(enough[0]);
+  int status = 0;
+  bool is_over = false;
+  for (int behind = 0; behind < 50 && !is_over;) {
+    const Proof proof = database_.proof();
+    EXPECT_TRUE(proof.state == State::ready || proof.state == State::behind)
+        << proof.error().message;
+    if (proof.state != State::ready) ++behind;
+    is_over = ::waitpid(child, &status, WNOHANG) != 0;
+  }
+  ::close(enough[1]);
+  if (!is_over) {
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+  }
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
+TEST(RunnerOnSqlite, BrokenKeysOfOtherProgramsAreTheirAffair) {
+  TestDatabase database(db::Engine::sqlite);
+  database.run(
+      "PRAGMA foreign_keys = OFF; CREATE TABLE theirs (id INTEGER PRIMARY KEY, "
+      "of INTEGER REFERENCES theirs (id)); INSERT INTO theirs VALUES (1, 7); "
+      "CREATE TABLE odd (a INTEGER REFERENCES theirs (of)); PRAGMA foreign_keys = ON");
+  database.migrate_to(database.head());
+  auto verified = verify(database.connection());
+  ASSERT_TRUE(verified) << verified.error().message;
+  EXPECT_TRUE(verified->good());
+}
+
+TEST(RunnerOnSqlite, ABrokenKeyOfOursStopsIt) {
+  TestDatabase database(db::Engine::sqlite);
+  database.migrate_to(4);
+  database.run(
+      "PRAGMA foreign_keys = OFF; INSERT INTO flow_steps (id, flow_template_id, \"order\") "
+      "VALUES (5, 77, 1); PRAGMA foreign_keys = ON");
+  auto refused = migrate(database.connection(), 5, database.all());
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, base::Code::conflict);
+  EXPECT_THAT(refused.error().message,
+              HasSubstr("0005_flow_versions: row 5 of flow_steps refers to a row of flow_templates "
+                        "that is not there"));
+  EXPECT_EQ(database.proof().version, 4);
 }
 
 TEST(RunnerOnPostgres, WhoWaitsTooLongSaysWhy) {
