@@ -89,8 +89,8 @@ class Check final {
 
   base::Result<void> check() {
     if (auto good = check_schema(root_, "", 0); !good) return good;
-    for (const auto& [schema, pointer] : schemas_)
-      if (auto chain = check_chain(*schema, pointer, 1); !chain) return chain.error();
+    for (const json::value* schema : in_order_)
+      if (auto chain = check_chain(*schema, schemas_.at(schema), 1); !chain) return chain.error();
     return {};
   }
   [[nodiscard]] bool has_patterns() const { return has_patterns_; }
@@ -102,6 +102,7 @@ class Check final {
     const json::object* schema = value.if_object();
     if (schema == nullptr) return wrong(pointer, "expected a schema, a mapping");
     schemas_.emplace(&value, pointer);
+    in_order_.push_back(&value);
     const bool refers = schema->contains("$ref");
     for (const auto& member : *schema) {
       const std::string_view name = member.key();
@@ -246,6 +247,7 @@ class Check final {
 
   const json::value& root_;
   std::map<const json::value*, std::string> schemas_;  // every schema in it, with its pointer
+  std::vector<const json::value*> in_order_;           // ... of the text
   std::set<const json::value*> under_way_;
   std::map<const json::value*, Chain> chains_;
   bool has_patterns_ = false;
