@@ -4,6 +4,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -502,6 +506,22 @@ TEST(Check, WarnsOfWhatIsNotConfigured) {
                   .problems,
               IsEmpty())
       << "what is not known is not warned of";
+}
+
+// Flows that people are meant to learn from give no warning, with all that is known configured.
+TEST(Check, ShippedFlowsHaveNoProblems) {
+  const std::filesystem::path folder = TERTULIA_SOURCE_DIR "/flows";
+  int flows = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (entry.path().extension() != ".yaml") continue;
+    ++flows;
+    std::ifstream file(entry.path());
+    const std::string source{std::istreambuf_iterator<char>(file), {}};
+    const CheckedFlow checked = check(source);
+    EXPECT_EQ(shown(checked.problems), "") << entry.path();
+    EXPECT_EQ(checked.name, entry.path().stem());
+  }
+  EXPECT_GE(flows, 4);
 }
 
 }  // namespace
