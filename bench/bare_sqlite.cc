@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <vector>
 
 namespace tertulia::bench {
 namespace {
@@ -54,7 +55,7 @@ constexpr const char* kState =
 
 }  // namespace
 
-BareResult run_bare(const std::string& path, int steps, int per_transaction) {
+BareResult run_bare(const std::string& path, int sessions, int steps, int per_transaction) {
   sqlite3* db = nullptr;
   check(db,
         sqlite3_open_v2(path.c_str(), &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr));
@@ -66,20 +67,29 @@ BareResult run_bare(const std::string& path, int steps, int per_transaction) {
                      "INSERT INTO flow_versions (id, flow_template_id, number, source_format,"
                      " source, source_sha256, created_at) VALUES (1, 1, 1, 'yaml', '', '', '2026');"
                      "INSERT INTO flow_steps (id, flow_template_id, \"order\", flow_version_id)"
-                     " VALUES (1, 1, 1, 1);"
-                     "INSERT INTO sessions (id, topic, status, current_round,"
-                     " executed_steps_count, created_at, updated_at)"
-                     " VALUES (1, 't', 'running', 1, 0, '2026', '2026');"
-                     "INSERT INTO session_roles (id, session_id, role_ref, created_at)"
-                     " VALUES (1, 1, 'a', '2026');"
-                     "INSERT INTO machine_states (session_id, state, updated_at)"
-                     " VALUES (1, '{}', '2026');",
+                     " VALUES (1, 1, 1, 1);",
                      nullptr, nullptr, nullptr));
+  for (int id = 1; id <= sessions; ++id) {
+    const std::string number = std::to_string(id);
+    const std::string rows =
+        "INSERT INTO sessions (id, topic, status, current_round, executed_steps_count, created_at,"
+        " updated_at) VALUES (" +
+        number +
+        ", 't', 'running', 1, 0, '2026', '2026');"
+        "INSERT INTO session_roles (id, session_id, role_ref, created_at)"
+        " VALUES (" +
+        number + ", " + number +
+        ", 'a', '2026');"
+        "INSERT INTO machine_states (session_id, state, updated_at)"
+        " VALUES (" +
+        number + ", '{}', '2026');";
+    check(db, sqlite3_exec(db, rows.c_str(), nullptr, nullptr, nullptr));
+  }
   sqlite3_stmt* open =
       prepare(db,
               "INSERT INTO step_execution_logs (session_id, step_id, execution_order, round_index,"
               " loop_iteration, attempt_count, status, created_at, started_at, step_snapshot,"
-              " context_snapshot) VALUES (1, 1, ?1, ?2, ?2, 1, 'running', ?3, ?3, ?4, ?5)");
+              " context_snapshot) VALUES (?6, 1, ?1, ?2, ?2, 1, 'running', ?3, ?3, ?4, ?5)");
   sqlite3_stmt* close = prepare(
       db,
       "UPDATE step_execution_logs SET status='completed', result_type='success', result_data=?2,"
@@ -87,7 +97,7 @@ BareResult run_bare(const std::string& path, int steps, int per_transaction) {
   sqlite3_stmt* say = prepare(
       db,
       "INSERT INTO messages (session_id, speaker_session_role_id, content, round_index, created_at,"
-      " position) VALUES (1, 1, ?1, ?2, ?3, ?4)");
+      " position) VALUES (?5, ?5, ?1, ?2, ?3, ?4)");
   sqlite3_stmt* call = prepare(
       db,
       "INSERT INTO model_calls (log_id, attempt, outcome, profile, provider, model, finish_reason,"
@@ -96,44 +106,53 @@ BareResult run_bare(const std::string& path, int steps, int per_transaction) {
   sqlite3_stmt* session =
       prepare(db,
               "UPDATE sessions SET status='running', current_step_id=1, current_round=?1,"
-              " executed_steps_count=?2, updated_at=?3 WHERE id=1");
+              " executed_steps_count=?2, updated_at=?3 WHERE id=?4");
   sqlite3_stmt* state =
-      prepare(db, "UPDATE machine_states SET state=?1, updated_at=?2 WHERE session_id=1");
-  const auto open_row = [&](int order) {
+      prepare(db, "UPDATE machine_states SET state=?1, updated_at=?2 WHERE session_id=?3");
+  std::vector<sqlite3_int64> open_rows(static_cast<size_t>(sessions) + 1);
+  const auto open_row = [&](int id, int order) {
     sqlite3_bind_int(open, 1, order);
     sqlite3_bind_int(open, 2, order / 10 + 1);
     bind(open, 3, kTime);
     bind(open, 4, kStepSnapshot);
     bind(open, 5, kContextSnapshot);
+    sqlite3_bind_int(open, 6, id);
     run(db, open);
+    open_rows[static_cast<size_t>(id)] = sqlite3_last_insert_rowid(db);
   };
-  open_row(1);
+  for (int id = 1; id <= sessions; ++id) open_row(id, 1);
   const auto begin = std::chrono::steady_clock::now();
-  for (int step = 1; step <= steps; ++step) {
-    if ((step - 1) % per_transaction == 0)
+  for (int count = 1; count <= steps; ++count) {
+    const int id = (count - 1) % sessions + 1;
+    const int step = (count - 1) / sessions + 1;
+    if ((count - 1) % per_transaction == 0)
       check(db, sqlite3_exec(db, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr));
     sqlite3_bind_int(session, 1, step / 10 + 1);
     sqlite3_bind_int(session, 2, step);
     bind(session, 3, kTime);
+    sqlite3_bind_int(session, 4, id);
     run(db, session);
     bind(say, 1, kMessage);
     sqlite3_bind_int(say, 2, step / 10 + 1);
     bind(say, 3, kTime);
     sqlite3_bind_int(say, 4, step);
+    sqlite3_bind_int(say, 5, id);
     run(db, say);
-    open_row(step + 1);
-    sqlite3_bind_int(call, 1, step);
+    const sqlite3_int64 row = open_rows[static_cast<size_t>(id)];
+    open_row(id, step + 1);
+    sqlite3_bind_int64(call, 1, row);
     bind(call, 2, kTime);
     run(db, call);
-    sqlite3_bind_int(close, 1, step);
+    sqlite3_bind_int64(close, 1, row);
     bind(close, 2, kResult);
     sqlite3_bind_int(close, 3, step % 7);
     bind(close, 4, kTime);
     run(db, close);
     bind(state, 1, kState);
     bind(state, 2, kTime);
+    sqlite3_bind_int(state, 3, id);
     run(db, state);
-    if (step % per_transaction == 0 || step == steps)
+    if (count % per_transaction == 0 || count == steps)
       check(db, sqlite3_exec(db, "COMMIT", nullptr, nullptr, nullptr));
   }
   const auto end = std::chrono::steady_clock::now();

@@ -11,7 +11,9 @@ struct BareResult {
   double bytes_per_step = 0;  // of the file, after a checkpoint
 };
 
-// Writes `steps` steps into a fresh migrated database at `path`, `per_transaction` at a time.
-[[nodiscard]] BareResult run_bare(const std::string& path, int steps, int per_transaction);
+// Writes `steps` steps into a fresh migrated database at `path`, `per_transaction` at a time, by
+// turns to so many sessions: steps of one session touch the same pages, those of a hundred do not.
+[[nodiscard]] BareResult run_bare(const std::string& path, int sessions, int steps,
+                                  int per_transaction);
 
 }  // namespace tertulia::bench
