@@ -290,7 +290,7 @@ std::string fragment(std::string_view text, std::size_t columns) {
   if (!whole) line += "…";
   line = base::shorten(line, columns);
   for (const std::string_view end : {" ", ".", "。", ":", "："})
-    while (line.ends_with(end)) line.resize(line.size() - end.size());
+    while (line.ends_with(end)) line.erase(line.size() - end.size());
   return line;
 }
 

@@ -40,7 +40,10 @@ base::Result<void> SseDecoder::feed(std::string_view bytes, const Sink& sink) {
     after_cr_ = bytes[end] == '\r';
     bytes.remove_prefix(end + 1);
     // Nothing but line ends: what a compressed bomb would be made of.
-    if (end == 0 && line_.empty() && !has_data_ && type_.empty() && !at_start_) continue;
+    if (end == 0 && line_.empty() && !has_data_ && type_.empty() && !at_start_) {
+      bytes.remove_prefix(std::min(bytes.find_first_not_of('\n'), bytes.size()));
+      continue;
+    }
     if (line_.empty()) {
       if (auto taken = take_line(part, sink); !taken) return taken;
     } else {
