@@ -89,10 +89,11 @@ int say_end(const engine::Outcome& outcome, const flow::Cast& cast, const std::s
     fmt::print(stderr, "tertulia session resume {}\n", id);
     return kExitModel;
   }
-  if (outcome.stop_reason == model::StopReason::limit_steps)
-    fmt::print(stderr, "tertulia session resume {} --max-steps N goes on with a raised limit\n",
-               id);
-  fmt::print(stderr, "tertulia session resume {}\n", id);
+  // The last line is the command that goes on; at a limit that is one that raises it.
+  const char* raise = outcome.stop_reason == model::StopReason::limit_steps    ? " --max-steps N"
+                      : outcome.stop_reason == model::StopReason::limit_rounds ? " --max-rounds N"
+                                                                               : "";
+  fmt::print(stderr, "tertulia session resume {}{}\n", id, raise);
   return kExitPaused;
 }
 
