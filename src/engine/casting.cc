@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+
 #include "base/near_name.h"
 
 namespace tertulia::engine {
@@ -17,7 +19,13 @@ constexpr std::int64_t kRehearsalWindow = 4'000;
 // Mistakes, gathered so that all are told at once.
 class Mistakes final {
  public:
-  void add(std::string mistake) { list_.push_back(std::move(mistake)); }
+  void add(std::string mistake) {
+    if (std::find(list_.begin(), list_.end(), mistake) == list_.end())
+      list_.push_back(std::move(mistake));
+  }
+  void add(const base::Error& error) {
+    add(error.remedy.empty() ? error.message : fmt::format("{}: {}", error.message, error.remedy));
+  }
   [[nodiscard]] bool any() const { return !list_.empty(); }
   [[nodiscard]] base::Error error() const {
     return {.code = base::Code::invalid, .message = fmt::format("{}", fmt::join(list_, "\n"))};
@@ -139,7 +147,7 @@ Character character_of(const flow::RoleDeclaration& declared, const std::string&
   if (!stored_name.empty()) {
     auto stored = roles(stored_name);
     if (!stored) {
-      mistakes.add(stored.error().message);
+      mistakes.add(stored.error());
     } else if (!*stored) {
       mistakes.add(
           fmt::format("role '{}' is to be played by '{}', but there is no such stored role "
@@ -189,12 +197,12 @@ base::Result<store::NewSession> cast(const CastingCall& call, const ProfileSourc
     const std::string& name = character.model.empty() ? call.profile : character.model;
     auto profile = profiles(name);
     if (!profile) {
-      mistakes.add(profile.error().message);
+      mistakes.add(profile.error());
       continue;
     }
     auto frozen = frozen_with(*profile, character.parameters);
     if (!frozen) {
-      mistakes.add(frozen.error().in(fmt::format("role '{}'", declared.ref)).message);
+      mistakes.add(frozen.error().in(fmt::format("role '{}'", declared.ref)));
       continue;
     }
     cast.roles.push_back({.ref = declared.ref,
@@ -214,7 +222,7 @@ base::Result<store::NewSession> cast(const CastingCall& call, const ProfileSourc
       continue;
     auto profile = profiles(speak->model);
     if (!profile) {
-      mistakes.add(profile.error().in(fmt::format("step '{}'", step.label())).message);
+      mistakes.add(profile.error().in(fmt::format("step '{}'", step.label())));
     } else {
       snapshot.models[speak->model] = profile->to_json();
     }
