@@ -8,12 +8,15 @@
 namespace tertulia::db {
 namespace {
 
-// Where the password of a libpq URI stands: between the first ':' of the user part and its '@'.
+// The password of a libpq URI stands between the first ':' of the user part and its '@'. A
+// password that should have been percent-encoded may hold a '/' or a '?': rather too much is
+// hidden.
 std::string without_password(std::string_view uri) {
   std::string shown(uri);
   const size_t scheme = shown.find("://");
   const size_t start = scheme == std::string::npos ? 0 : scheme + 3;
-  const size_t end = std::min(shown.find_first_of("/?", start), shown.size());
+  const size_t end = std::max(std::min(shown.find('/', start), shown.size()),
+                              std::min(shown.find('?', start), shown.size()));
   const size_t at = shown.rfind('@', end);
   const size_t colon = shown.find(':', start);
   if (at != std::string::npos && at >= start && colon < at)

@@ -263,9 +263,88 @@ TEST_P(ConformanceTest, AScriptHoldsManyStatements) {
   EXPECT_EQ(rows, 2);
 }
 
+TEST_P(ConformanceTest, OnlyTheStatementsOwnRowsAreCounted) {
+  ASSERT_TRUE(connection_->run_script(
+      "CREATE TABLE parent (id INTEGER PRIMARY KEY);"
+      "CREATE TABLE child (parent INTEGER REFERENCES parent (id) ON DELETE CASCADE);"
+      "INSERT INTO parent VALUES (1); INSERT INTO child VALUES (1), (1), (1)"));
+  constexpr std::string_view text = "DELETE FROM parent WHERE id = $1";
+  constexpr Sql remove{"remove", text, text};
+  auto removed = connection_->run(remove, std::vector<Param>{std::int64_t{1}});
+  ASSERT_TRUE(removed) << removed.error().message;
+  EXPECT_EQ(*removed, 1) << "rows that a cascade removed are not the statement's";
+  removed = connection_->run(remove, std::vector<Param>{std::int64_t{1}});
+  ASSERT_TRUE(removed);
+  EXPECT_EQ(*removed, 0);
+}
+
+TEST_P(ConformanceTest, BooleansAndIntegersReadAsEachOther) {
+  auto done = connection_->each_text("SELECT 1 = 1, 1 = 0, 1, 0", {},
+                                     [](const Row& row) -> base::Result<void> {
+                                       EXPECT_EQ(row.integer(0), 1);
+                                       EXPECT_EQ(row.integer(1), 0);
+                                       EXPECT_TRUE(row.boolean(2));
+                                       EXPECT_FALSE(row.boolean(3));
+                                       return {};
+                                     });
+  ASSERT_TRUE(done) << done.error().message;
+}
+
+TEST_P(ConformanceTest, AStatementMayBePerformedInsideItsOwnRows) {
+  ASSERT_TRUE(insert(1, "a"));
+  ASSERT_TRUE(insert(2, "b"));
+  std::vector<std::int64_t> seen;
+  auto done = connection_->each(kSelect, {}, [&](const Row& outer) -> base::Result<void> {
+    auto inner =
+        connection_->each(kSelect, {}, [](const Row&) -> base::Result<void> { return {}; });
+    EXPECT_TRUE(inner && *inner == 2);
+    seen.push_back(outer.integer(0));
+    return {};
+  });
+  ASSERT_TRUE(done) << done.error().message;
+  EXPECT_EQ(seen, (std::vector<std::int64_t>{1, 2}));
+}
+
+TEST_P(ConformanceTest, ANamedTextIsOneStatement) {
+  constexpr std::string_view text = "DELETE FROM t; DELETE FROM t";
+  constexpr Sql two{"two", text, text};
+  EXPECT_FALSE(connection_->check(two)) << "the second would never be performed";
+  constexpr std::string_view commented = "DELETE FROM t; -- all of them\n";
+  constexpr Sql one{"one", commented, commented};
+  EXPECT_TRUE(connection_->check(one));
+}
+
 INSTANTIATE_TEST_SUITE_P(Engines, ConformanceTest,
                          ::testing::Values(Engine::sqlite, Engine::postgres),
                          [](const auto& test) { return std::string(engine_name(test.param)); });
+
+TEST(PostgresConnectionTest, TextThatItCannotHoldIsInvalid) {
+  const Location location{Engine::postgres, test::PostgresServer::shared().create_database()};
+  auto connection = open(location, {.access = Access::write});
+  ASSERT_TRUE(connection) << connection.error().message;
+  for (const std::string_view text : {std::string_view("a\0b", 3), std::string_view("\xff")}) {
+    auto done = (*connection)
+                    ->each_text("SELECT CAST($1 AS TEXT)", std::vector<Param>{text},
+                                [](const Row&) -> base::Result<void> { return {}; });
+    ASSERT_FALSE(done);
+    EXPECT_EQ(done.error().code, base::Code::invalid) << done.error().detail;
+  }
+}
+
+TEST(PostgresConnectionTest, AFailedOpeningNeverTellsThePassword) {
+  for (const auto& [target, code] :
+       {std::pair{"postgresql://u:secret@/d?host=/nowhere", base::Code::storage},
+        std::pair{"postgresql://u:secret@[h/d", base::Code::invalid},
+        std::pair{"postgresql://u:secret@h/d?nonsense=1", base::Code::invalid},
+        std::pair{"postgresql://u:se/secret@h/d", base::Code::invalid}}) {
+    auto opened = open({Engine::postgres, target}, {});
+    ASSERT_FALSE(opened) << target;
+    EXPECT_EQ(opened.error().code, code) << target;
+    EXPECT_FALSE(opened.error().remedy.empty());
+    for (const std::string& words : {opened.error().message, opened.error().detail})
+      EXPECT_EQ(words.find("secret"), std::string::npos) << words;
+  }
+}
 
 TEST(LocationTest, Parse) {
   struct Case {
@@ -282,7 +361,13 @@ TEST(LocationTest, Parse) {
            Case{"postgres://h/d?user=u&password=secret&x=1", true, Engine::postgres,
                 "postgres://h/d?user=u&password=***&x=1"},
            Case{"postgresql://u@h/d", true, Engine::postgres, "postgresql://u@h/d"},
+           Case{"postgresql://u:se?cret@h/d", true, Engine::postgres, "postgresql://u:***@h/d"},
+           Case{"postgresql://u:se/cret@h/d", true, Engine::postgres, "postgresql://u:***@h/d"},
+           Case{"postgresql://u:se@cret@h/d", true, Engine::postgres, "postgresql://u:***@h/d"},
+           Case{"postgresql://h/d?options=a:b@c", true, Engine::postgres,
+                "postgresql://h/d?options=a:b@c"},
            Case{"mysql://h/d", false, {}, ""},
+           Case{std::string_view("a\0b", 3), false, {}, ""},
            Case{"", false, {}, ""},
            Case{"sqlite:", false, {}, ""},
        }) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <libpq-fe.h>
 
+#include <array>
 #include <charconv>
 #include <deque>
 #include <mutex>
@@ -33,6 +34,8 @@ base::Error postgres_error(std::string_view state, const std::string& words,
   const auto error = [&](Code code, std::string message, std::string remedy = {}) {
     return base::Error{code, std::move(message), detail, std::move(remedy)};
   };
+  if (state.starts_with("22"))  // a value that the column's type cannot hold
+    return error(Code::invalid, fmt::format("{}: {}", name, words));
   if (state == "42P01" || state == "42703")
     return error(Code::drift, fmt::format("the database lacks what {} needs: {}", name, words),
                  "tertulia db status");
@@ -60,6 +63,7 @@ class PostgresRow final : public Row {
   bool is_null(int column) const override { return PQgetisnull(result_, row_, column) != 0; }
   std::int64_t integer(int column) const override {
     const std::string_view digits = text(column);
+    if (digits == "t") return 1;  // a boolean
     std::int64_t value = 0;
     std::from_chars(digits.data(), digits.data() + digits.size(), value);
     return value;
@@ -70,7 +74,7 @@ class PostgresRow final : public Row {
     std::from_chars(digits.data(), digits.data() + digits.size(), value);
     return value;
   }
-  bool boolean(int column) const override { return text(column) == "t"; }
+  bool boolean(int column) const override { return integer(column) != 0; }
   std::string_view text(int column) const override {
     return {PQgetvalue(result_, row_, column),
             static_cast<size_t>(PQgetlength(result_, row_, column))};
@@ -328,6 +332,15 @@ class PostgresConnection final : public Connection {
   bool in_transaction_ = false;
 };
 
+// A password with a '/' in it ends up in the port, which libpq would quote.
+bool has_numeric_port(const PQconninfoOption* option) {
+  for (; option->keyword != nullptr; ++option)
+    if (std::string_view(option->keyword) == "port" && option->val != nullptr)
+      return std::string_view(option->val).find_first_not_of("0123456789,") ==
+             std::string_view::npos;
+  return true;
+}
+
 void log_notice(void*, const char* words) {
   spdlog::debug("PostgreSQL: {}", trimmed(words));
 }
@@ -336,7 +349,21 @@ void log_notice(void*, const char* words) {
 
 base::Result<std::unique_ptr<Connection>> open_postgres(const Location& location,
                                                         const OpenOptions& options) {
-  PGconn* handle = PQconnectdb(location.target.c_str());
+  // libpq's words about a URI that it cannot read quote it, password and all: they are not shown.
+  const std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)> readable(
+      PQconninfoParse(location.target.c_str(), nullptr), &PQconninfoFree);
+  if (readable == nullptr || !has_numeric_port(readable.get()))
+    return base::Error{.code = base::Code::invalid,
+                       .message = "the PostgreSQL URI cannot be read",
+                       .remedy =
+                           "write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with "
+                           "percent-encoding for characters like / ? # @ in a part"};
+  // What stands before dbname is a default, which the URI may override.
+  const std::array keywords = {"connect_timeout", "fallback_application_name", "dbname",
+                               static_cast<const char*>(nullptr)};
+  const std::array values = {"10", "tertulia", location.target.c_str(),
+                             static_cast<const char*>(nullptr)};
+  PGconn* handle = PQconnectdbParams(keywords.data(), values.data(), 1);
   if (PQstatus(handle) != CONNECTION_OK) {
     // libpq's words name host and database; they do not hold the password.
     const std::string words = trimmed(PQerrorMessage(handle));

@@ -123,18 +123,16 @@ class SqliteConnection final : public Connection {
   Engine engine() const override { return Engine::sqlite; }
 
   base::Result<std::int64_t> run(const Sql& sql, Params params) override {
-    auto prepared = prepare(sql);
-    if (!prepared) return prepared.error();
     const auto before = sqlite3_total_changes64(handle_);
-    auto done = step_all(**prepared, sql.name, params, nullptr);
+    auto done = perform(sql, params, nullptr);
     if (!done) return done.error();
-    return sqlite3_total_changes64(handle_) - before;
+    // The total counts what triggers and cascades changed too; the other keeps its value where a
+    // statement changes nothing.
+    return sqlite3_total_changes64(handle_) == before ? 0 : sqlite3_changes64(handle_);
   }
 
   base::Result<std::int64_t> each(const Sql& sql, Params params, const RowFn& row) override {
-    auto prepared = prepare(sql);
-    if (!prepared) return prepared.error();
-    return step_all(**prepared, sql.name, params, &row);
+    return perform(sql, params, &row);
   }
 
   base::Result<void> run_batch(std::span<const Work> works) override {
@@ -149,7 +147,8 @@ class SqliteConnection final : public Connection {
 
   base::Result<void> run_script(std::string_view text) override {
     Turn turn(*this);
-    if (auto got = turn.take_if(lock_ && !in_transaction()); !got) return got;
+    if (auto got = turn.take_if(true); !got) return got;
+    if (auto open = check_transaction(); !open) return open;
     while (!text.empty()) {
       if (auto passed = base::failpoint("db.script.statement"); !passed) return passed;
       Prepared prepared;
@@ -180,11 +179,12 @@ class SqliteConnection final : public Connection {
   }
 
   base::Result<void> begin() override {
-    if (in_transaction_)
+    if (in_transaction())
       return base::Error{.code = base::Code::internal, .message = "a transaction is open already"};
     if (auto passed = base::failpoint("db.begin"); !passed) return passed;
     if (lock_) {
-      if (auto got = lock_->lock(kLockPatience, stop_); !got) return forget_stop(got.error());
+      stop_ = false;  // an interrupt from before, when there was nothing to stop
+      if (auto got = lock_->lock(kLockPatience, stop_); !got) return got;
     }
     const int status = sqlite3_exec(handle_, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr);
     if (status != SQLITE_OK) {
@@ -201,6 +201,10 @@ class SqliteConnection final : public Connection {
       rollback();
       return passed;
     }
+    if (auto open = check_transaction(); !open) {
+      end_transaction();
+      return open;
+    }
     const int status = sqlite3_exec(handle_, "COMMIT", nullptr, nullptr, nullptr);
     if (status != SQLITE_OK) {
       auto error = sqlite_error(handle_, status, "commit", path_);
@@ -212,14 +216,17 @@ class SqliteConnection final : public Connection {
   }
 
   void rollback() override {
-    if (!in_transaction_) return;
+    if (!in_transaction()) return;
     // SQLite has rolled back by itself after some errors (disk full, I/O): then this is refused,
     // and that is as good.
     sqlite3_exec(handle_, "ROLLBACK", nullptr, nullptr, nullptr);
     end_transaction();
   }
 
-  bool in_transaction() const override { return in_transaction_; }
+  // Also one that a script has begun.
+  bool in_transaction() const override {
+    return in_transaction_ || sqlite3_get_autocommit(handle_) == 0;
+  }
 
   void interrupt() override {
     stop_ = true;
@@ -250,20 +257,25 @@ class SqliteConnection final : public Connection {
   }
 
  private:
-  // The right to write, for a statement outside a transaction.
+  // The right to write, for a statement; statements may be performed within the rows of others.
   class Turn final {
    public:
     explicit Turn(SqliteConnection& connection) : connection_(connection) {}
     Turn(const Turn&) = delete;
     Turn& operator=(const Turn&) = delete;
     ~Turn() {
-      // A script may have begun a transaction itself: then the turn is kept with it.
-      if (taken_ && sqlite3_get_autocommit(connection_.handle_) != 0) connection_.lock_->unlock();
+      // Within a transaction, also one that a script has begun, the turn is kept until its end.
+      if (taken_ && --connection_.turns_ == 0 && !connection_.in_transaction())
+        connection_.lock_->unlock();
     }
     base::Result<void> take_if(bool wanted) {
-      if (!wanted || connection_.lock_->held()) return {};
-      auto got = connection_.lock_->lock(kLockPatience, connection_.stop_);
-      if (!got) return connection_.forget_stop(got.error());
+      if (!wanted || !connection_.lock_) return {};
+      if (!connection_.lock_->held()) {
+        connection_.stop_ = false;  // an interrupt from before, when there was nothing to stop
+        auto got = connection_.lock_->lock(kLockPatience, connection_.stop_);
+        if (!got) return got;
+      }
+      ++connection_.turns_;
       taken_ = true;
       return {};
     }
@@ -273,14 +285,29 @@ class SqliteConnection final : public Connection {
     bool taken_ = false;
   };
 
-  base::Error forget_stop(base::Error error) {
-    stop_ = false;
-    return error;
+  // After some errors (disk full, I/O, an interrupted write) SQLite rolls back by itself. What
+  // follows would then commit statement by statement, outside of what the caller holds for a
+  // transaction.
+  base::Result<void> check_transaction() const {
+    if (!in_transaction_ || sqlite3_get_autocommit(handle_) == 0) return {};
+    return base::Error{.code = base::Code::storage,
+                       .message = "the transaction had failed and was rolled back"};
   }
 
   void end_transaction() {
     in_transaction_ = false;
     if (lock_) lock_->unlock();
+  }
+
+  base::Result<std::int64_t> perform(const Sql& sql, Params params, const RowFn* row) {
+    auto prepared = prepare(sql);
+    if (!prepared) return prepared.error();
+    if (sqlite3_stmt_busy((*prepared)->statement) == 0)
+      return step_all(**prepared, sql.name, params, row);
+    // Performed within its own rows: the one that is under way must not be reset.
+    auto another = prepare_text(sql.name, sql.sqlite, 0);
+    if (!another) return another.error();
+    return step_all(*another, sql.name, params, row);
   }
 
   base::Result<Prepared*> prepare(const Sql& sql) {
@@ -291,6 +318,15 @@ class SqliteConnection final : public Connection {
     return &statements_.emplace(&sql, *std::move(prepared)).first->second;
   }
 
+  // Is there nothing but blanks and comments?
+  bool is_blank(std::string_view text) {
+    if (text.empty()) return true;
+    Prepared rest;
+    return sqlite3_prepare_v3(handle_, text.data(), static_cast<int>(text.size()), 0,
+                              &rest.statement, nullptr) == SQLITE_OK &&
+           rest.statement == nullptr;
+  }
+
   base::Result<Prepared> prepare_text(std::string_view name, std::string_view text,
                                       unsigned flags) {
     Prepared prepared;
@@ -298,6 +334,9 @@ class SqliteConnection final : public Connection {
     const int status = sqlite3_prepare_v3(handle_, text.data(), static_cast<int>(text.size()),
                                           flags, &prepared.statement, &rest);
     if (status != SQLITE_OK) return sqlite_error(handle_, status, name, path_);
+    if (prepared.statement == nullptr || !is_blank({rest, text.data() + text.size()}))
+      return base::Error{.code = base::Code::internal,
+                         .message = fmt::format("{}: the text is not one statement", name)};
     const int count = sqlite3_bind_parameter_count(prepared.statement);
     for (int i = 1; i <= count; ++i) {
       const char* parameter = sqlite3_bind_parameter_name(prepared.statement, i);
@@ -350,21 +389,16 @@ class SqliteConnection final : public Connection {
   base::Result<std::int64_t> step_all(const Prepared& prepared, std::string_view name,
                                       Params params, const RowFn* row) {
     Turn turn(*this);
-    if (auto got =
-            turn.take_if(lock_ && !in_transaction_ && !sqlite3_stmt_readonly(prepared.statement));
-        !got)
+    if (auto got = turn.take_if(sqlite3_stmt_readonly(prepared.statement) == 0); !got)
       return got.error();
+    if (auto open = check_transaction(); !open) return open.error();
     const Reset reset(prepared.statement);
     if (auto bound = bind_all(prepared, name, params); !bound) return bound.error();
     std::int64_t rows = 0;
     for (;;) {
       const int status = sqlite3_step(prepared.statement);
       if (status == SQLITE_DONE) return rows;
-      if (status != SQLITE_ROW) {
-        auto error = sqlite_error(handle_, status, name, path_);
-        if (error.code == base::Code::cancelled) stop_ = false;
-        return error;
-      }
+      if (status != SQLITE_ROW) return sqlite_error(handle_, status, name, path_);
       ++rows;
       if (row == nullptr) continue;
       if (auto taken = (*row)(SqliteRow(prepared.statement)); !taken) return taken.error();
@@ -377,6 +411,7 @@ class SqliteConnection final : public Connection {
   std::optional<Writers::File> entered_;
   std::unordered_map<const Sql*, Prepared> statements_;
   bool in_transaction_ = false;
+  int turns_ = 0;  // of statements under way
   std::atomic<bool> stop_ = false;
 };
 

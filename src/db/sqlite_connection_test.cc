@@ -5,9 +5,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 
+#include "db/file_lock.h"
 #include "support/temp_dir.h"
 
 namespace tertulia::db {
@@ -143,6 +146,63 @@ TEST(SqliteConnectionTest, OpeningAnotherConnectionKeepsTheLocksOfTheFirst) {
   ASSERT_EQ(status, 0);
   EXPECT_TRUE(fs::exists(path + "-wal")) << "the reader's lock was gone";
   EXPECT_EQ(one_text(*reader, "SELECT count(*) FROM t"), "1");
+}
+
+TEST(FileLockTest, WaitingEndsAndNamesTheFile) {
+  const test::TempDir folder;
+  auto first = FileLock::open(folder.file("t.lock"));
+  auto second = FileLock::open(folder.file("t.lock"));
+  ASSERT_TRUE(first && second);
+  std::atomic<bool> stop = false;
+  ASSERT_TRUE(first->lock(std::chrono::milliseconds{0}, stop));
+  auto got = second->lock(std::chrono::milliseconds{0}, stop);
+  ASSERT_FALSE(got);
+  EXPECT_EQ(got.error().code, base::Code::timeout);
+  EXPECT_NE(got.error().message.find(first->path()), std::string::npos);
+  stop = true;
+  got = second->lock(std::chrono::hours{1}, stop);
+  ASSERT_FALSE(got);
+  EXPECT_EQ(got.error().code, base::Code::cancelled);
+  first->unlock();
+  EXPECT_TRUE(second->lock(std::chrono::milliseconds{0}, stop));
+}
+
+// A script may hold a whole transaction, or the parts of one: the file's lock goes with it.
+TEST(SqliteConnectionTest, ATransactionOfScriptsGivesTheLockBack) {
+  const test::TempDir folder;
+  auto writer = must_open(folder.file("t.db"), kWriter);
+  auto lock = FileLock::open(folder.file("t.db.lock"));
+  ASSERT_TRUE(lock);
+  const auto is_free = [&] {
+    auto got = lock->try_lock();
+    EXPECT_TRUE(got);
+    lock->unlock();
+    return got && *got;
+  };
+  ASSERT_TRUE(writer->run_script("BEGIN IMMEDIATE; CREATE TABLE t (i INTEGER)"));
+  EXPECT_FALSE(is_free());
+  ASSERT_TRUE(writer->run_script("COMMIT"));
+  EXPECT_TRUE(is_free());
+}
+
+// SQLite rolls a transaction back by itself when the disk is full. What follows must not be
+// performed outside of any transaction, nor the commit be reported as done.
+TEST(SqliteConnectionTest, AfterAFullDiskTheTransactionIsOver) {
+  const test::TempDir folder;
+  auto writer = must_open(folder.file("t.db"), kWriter);
+  ASSERT_TRUE(writer->run_script("CREATE TABLE t (s TEXT); PRAGMA max_page_count = 10"));
+  constexpr Sql insert{"insert", "INSERT INTO t VALUES ($1)", ""};
+  const std::string large(200'000, 'x');
+  auto transaction = Transaction::begin(*writer);
+  ASSERT_TRUE(transaction);
+  ASSERT_TRUE(writer->run(insert, std::vector<Param>{std::string_view("small")}));
+  auto full = writer->run(insert, std::vector<Param>{std::string_view(large)});
+  ASSERT_FALSE(full);
+  EXPECT_EQ(full.error().code, base::Code::storage);
+  EXPECT_NE(full.error().message.find("no space"), std::string::npos) << full.error().message;
+  const auto next = writer->run(insert, std::vector<Param>{std::string_view("next")});
+  const auto committed = transaction->commit();
+  EXPECT_EQ(one_text(*writer, "SELECT count(*) FROM t"), committed && next ? "2" : "0");
 }
 
 // Processes that write as fast as they can, each with its own connection: every commit that was
