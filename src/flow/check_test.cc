@@ -168,18 +168,19 @@ TEST(Check, TellsEachMistakeInAStepAtItsPlace) {
            {"- speak: 打工人（产品）\n", "6:10", {"unknown role '打工人（产品）'", "a, b, c"}},
            {"- { speak: a, to: zz9 }\n", "6:19", {"unknown role 'zz9'"}},
            {"- { speak: a, context: [b, q] }\n", "6:28", {"unknown role 'q'"}},
-           {"- { speak: a, task: '{{vars.m}}' }\n", "6:21", {"unknown variable 'm'", "'n'"}},
-           {"- { speak: a, task: 'x {{topik}}' }\n", "6:21", {"'{{topik}}'", "'{{topic}}'"}},
-           {"- { speak: a, task: '{{output.v.x}}' }\n", "6:21", {"no step 'v' with an output"}},
+           {"- { speak: a, task: '{{vars.m}}' }\n", "6:22", {"unknown variable 'm'", "'n'"}},
+           {"- { speak: a, task: 'x {{topik}}' }\n", "6:24", {"'{{topik}}'", "'{{topic}}'"}},
+           {"- { speak: a, task: '{{output.v.x}}' }\n", "6:22", {"no step 'v' with an output"}},
            {"- { speak: a, task: '{{document.d}}' }\n",
-            "6:21",
+            "6:22",
             {"no step writes the document 'd'"}},
-           {"- { speak: a, task: '{{to.name}}' }\n", "6:21", {"no 'to'"}},
-           {"- { speak: a, context: { documents: [d] } }\n", "6:37", {"document 'd'"}},
-           {"- speak: a\n- end: 'by {{role.name}}'\n", "7:8", {"nobody speaks"}},
+           {"- { speak: a, task: '{{to.name}}' }\n", "6:22", {"no 'to'"}},
+           {"- { speak: a, context: { documents: [d] } }\n", "6:38", {"document 'd'"}},
+           {"- speak: a\n- end: 'by {{role.name}}'\n", "7:12", {"nobody speaks"}},
            // Keys.
            {"- { speak: a, taks: x }\n", "6:15", {"unknown key 'taks'", "did you mean 'task'?"}},
            {"- { speak: a, task: x, task: y }\n", "6:24", {"'task' stands twice"}},
+           {"- { speek: a }\n", "6:5", {"unknown key 'speek'", "did you mean 'speak'?"}},
            {"- { speak: a, context: { lost: 3 } }\n", "6:26", {"'lost'", "did you mean 'last'?"}},
            {"- { speak: a, retry: { attempt: 3 } }\n", "6:24", {"did you mean 'attempts'?"}},
            {"- loop: { max: 2, untill: { contains: x }, steps: [{ speak: a }] }\n",
@@ -191,9 +192,9 @@ TEST(Check, TellsEachMistakeInAStepAtItsPlace) {
            {"- {}\n", "6:3", {"needs one of speak, loop, if, set, end"}},
            // What comes later is told apart from what is unknown.
            {"- { parallel: [[{ speak: a }]] }\n", "6:5", {"'parallel'", "cannot perform"}},
-           {"- { ask: a }\n", "6:5", {"'ask'", "cannot perform"}},
+           {"- { ask: a, choices: [x, y] }\n", "6:5", {"'ask'", "cannot perform"}},
            {"- { discuss: { among: [a, b] } }\n", "6:5", {"'discuss'", "cannot perform"}},
-           {"- { call: other }\n", "6:5", {"'call'", "cannot perform"}},
+           {"- { call: other, with: { topic: x } }\n", "6:5", {"'call'", "cannot perform"}},
            {"- { speak: a, continue: 2 }\n", "6:15", {"'continue'", "cannot perform"}},
            {"- { speak: a, fallback: [cheap] }\n", "6:15", {"'fallback'", "cannot perform"}},
            {"- { speak: a, tools: [] }\n", "6:15", {"'tools'", "cannot perform"}},
@@ -223,11 +224,11 @@ TEST(Check, TellsEachMistakeInAStepAtItsPlace) {
            {"- { speak: a, document: 'a/b' }\n", "6:25", {"one word"}},
            // Structured outputs.
            {"- { speak: a, output: text }\n", "6:23", {"JSON Schema"}},
-           {"- { speak: a, output: { type: text } }\n", "6:31", {"/type", "expected one of"}},
+           {"- { speak: a, output: { type: text } }\n", "6:25", {"/type", "expected one of"}},
            {"- { speak: a, output: { properties: { x: { oneOf: [] } } } }\n",
-            "6:51",
+            "6:44",
             {"/properties/x/oneOf", "not supported"}},
-           {"- { speak: a, output: { items: { pattern: '(' } } }\n", "6:43", {"RE2"}},
+           {"- { speak: a, output: { items: { pattern: '(' } } }\n", "6:34", {"RE2"}},
            // Blocks.
            {"- loop: { steps: [{ speak: a }] }\n", "6:9", {"needs 'max'"}},
            {"- loop: { max: 0, steps: [{ speak: a }] }\n", "6:16", {"from 1"}},
@@ -457,7 +458,7 @@ TEST(Check, TellsAllMistakesInTheOrderOfTheText) {
   std::vector<std::string> places;
   for (const Problem& problem : checked.problems)
     places.push_back(fmt::format("{}:{}", problem.line, problem.column));
-  EXPECT_THAT(places, testing::ElementsAre("6:12", "6:16", "7:31", "8:9", "8:26", "9:16", "9:42"))
+  EXPECT_THAT(places, testing::ElementsAre("6:12", "6:16", "7:31", "8:9", "8:26", "9:16", "9:43"))
       << shown(checked.problems);
   EXPECT_THAT(shown(checked.problems),
               HasSubstr("two steps have the id 'i': the other is in line 7"));

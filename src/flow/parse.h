@@ -41,7 +41,19 @@ class StepParser final {
   [[nodiscard]] std::optional<Condition> value_test(const YAML::Node& node, Condition condition);
   [[nodiscard]] std::optional<Condition> parts(const YAML::Node& list, Condition::Kind kind);
   void use(Use::Kind kind, std::string name, const YAML::Node& node, std::string pointer = {},
+           std::optional<Condition::Test> test = {}, std::optional<json::value> value = {}) {
+    use(kind, std::move(name), reader_.place(node), std::move(pointer), test, std::move(value));
+  }
+  void use(Use::Kind kind, std::string name, Place place, std::string pointer = {},
            std::optional<Condition::Test> test = {}, std::optional<json::value> value = {});
+  // A list of names, or one; each used where it stands.
+  [[nodiscard]] std::vector<std::string> used_names(Use::Kind kind, const YAML::Node& list,
+                                                    std::string_view what,
+                                                    std::string pointer = {});
+  // Tells each reference of this head as a mistake.
+  void refuse_reference(const YAML::Node& node, const Text& text, Reference::Head head,
+                        std::string_view why);
+  void tell_kind(const YAML::Node& node);
   [[nodiscard]] std::string pointer(const YAML::Node& node);
 
   const YamlReader& reader_;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 
 #include "base/near_name.h"
 #include "base/utf8.h"
@@ -11,6 +12,8 @@
 
 namespace tertulia::flow {
 namespace {
+
+constexpr std::size_t kMaxTextBytes = 100'000;
 
 constexpr std::array<std::string_view, 5> kKinds = {"speak", "loop", "if", "set", "end"};
 
@@ -36,10 +39,52 @@ const std::vector<std::string>& scope_words() {
   return words;
 }
 
-bool names(const Text& text, Reference::Head head) {
-  return std::any_of(text.pieces().begin(), text.pieces().end(), [head](const Text::Piece& piece) {
-    return piece.is_reference && piece.reference.head == head;
-  });
+// Which of the text's references begins at this byte, from 0.
+int ordinal_of(std::string_view text, std::size_t offset) {
+  int ordinal = 0;
+  for (std::size_t at = text.find("{{"); at < offset; at = text.find("{{", text.find("}}", at) + 2))
+    ++ordinal;
+  return ordinal;
+}
+
+// A part of a JSON pointer as it was before it was escaped.
+std::string unescaped(std::string_view part) {
+  std::string out;
+  for (std::size_t i = 0; i < part.size(); ++i) {
+    const bool escape = part[i] == '~' && i + 1 < part.size();
+    out += escape ? (part[++i] == '1' ? '/' : '~') : part[i];
+  }
+  return out;
+}
+
+// The node at a JSON pointer, as far as it leads: of a member its key.
+YAML::Node node_at(const YAML::Node& root, std::string_view pointer) {
+  YAML::Node told, inside;
+  told.reset(root);
+  inside.reset(root);
+  while (!pointer.empty()) {
+    pointer.remove_prefix(1);
+    const std::string part = unescaped(pointer.substr(0, pointer.find('/')));
+    pointer.remove_prefix(std::min(pointer.size(), pointer.find('/')));
+    YAML::Node next;
+    if (inside.IsMap()) {
+      for (const auto& each : inside) {
+        if (each.first.Scalar() != part) continue;
+        told.reset(each.first);
+        next.reset(each.second);
+      }
+    } else if (inside.IsSequence()) {
+      std::size_t index = 0;
+      std::from_chars(part.data(), part.data() + part.size(), index);
+      if (index >= inside.size()) break;
+      const YAML::Node list = inside;
+      next.reset(list[index]);
+      told.reset(next);
+    }
+    if (!next.IsDefined() || next.IsNull()) break;
+    inside.reset(next);
+  }
+  return told;
 }
 
 }  // namespace
@@ -89,10 +134,7 @@ std::optional<StepDraft> StepParser::step(const YAML::Node& node) {
                     fmt::format("a step is of one kind, this is {}", fmt::join(kinds, " and ")));
       return {};
     }
-    // A later kind, or a misspelt one: the keys say which.
-    static_cast<void>(reader_.mapping(node, Construct::speak, "a step"));
-    if (!node["discuss"] && !node["ask"] && !node["parallel"] && !node["call"])
-      reader_.error(node, "a step needs one of speak, loop, if, set, end");
+    tell_kind(node);
     return {};
   }
   if (const auto id = node["id"]) {
@@ -118,10 +160,31 @@ std::optional<StepDraft> StepParser::step(const YAML::Node& node) {
   if (kinds[0] == "set") return take(assignments(node));
   static_cast<void>(reader_.mapping(node, Construct::end, "an end step"));
   auto reason = node["end"].IsNull() ? std::optional<Text>(Text()) : text(node["end"], "end");
-  if (reason &&
-      (names(*reason, Reference::Head::role_name) || names(*reason, Reference::Head::to_name)))
-    reader_.error(node["end"], "{{role.name}} and {{to.name}} have no meaning here: nobody speaks");
+  if (reason)
+    for (const auto head : {Reference::Head::role_name, Reference::Head::to_name})
+      refuse_reference(node["end"], *reason, head,
+                       "{{role.name}} and {{to.name}} have no meaning here: nobody speaks");
   return take(reason ? std::optional<End>(End{*std::move(reason)}) : std::nullopt);
+}
+
+// A step of no kind: a later one, or a misspelt one. One problem, whatever else it holds.
+void StepParser::tell_kind(const YAML::Node& node) {
+  for (const char* later : {"discuss", "ask", "parallel", "call"}) {
+    if (!node[later]) continue;
+    reader_.error(
+        YamlReader::key(node, later),
+        fmt::format("'{}' in a step: this version of the program cannot perform it yet", later));
+    return;
+  }
+  const auto known = keys_of(Construct::speak);
+  const bool has_others = std::any_of(node.begin(), node.end(), [&](const auto& each) {
+    return std::find(known.begin(), known.end(), each.first.Scalar()) == known.end();
+  });
+  if (has_others) {
+    static_cast<void>(reader_.mapping(node, Construct::speak, "a step"));
+  } else {
+    reader_.error(node, "a step needs one of speak, loop, if, set, end");
+  }
 }
 
 std::optional<Speak> StepParser::speak(const YAML::Node& node, StepDraft& step) {
@@ -135,8 +198,9 @@ std::optional<Speak> StepParser::speak(const YAML::Node& node, StepDraft& step) 
   }
   if (const auto task = node["task"])
     if (auto parsed = text(task, "task")) speak.task = *std::move(parsed);
-  if (!node["to"] && names(speak.task, Reference::Head::to_name))
-    reader_.error(node["task"], "{{to.name}} has no meaning here: the step has no 'to'");
+  if (!node["to"])
+    refuse_reference(node["task"], speak.task, Reference::Head::to_name,
+                     "{{to.name}} has no meaning here: the step has no 'to'");
   if (const auto rule = node["context"]) {
     step.context_place = reader_.place(rule);
     speak.context = context(rule);
@@ -226,8 +290,9 @@ std::optional<IfDraft> StepParser::branch(const YAML::Node& node) {
   if (node["then"]) draft.then = steps(node["then"], "then");
   if (node["else"]) draft.otherwise = steps(node["else"], "else");
   if (!node["then"] && !node["else"]) reader_.error(node, "an if step needs 'then' or 'else'");
-  if (!asked) return {};
-  draft.condition = *std::move(asked);
+  // With a condition that cannot be read the branches still count: what refers into them is no
+  // further mistake.
+  if (asked) draft.condition = *std::move(asked);
   return draft;
 }
 
@@ -274,9 +339,7 @@ std::optional<Assignment> StepParser::assignment(const std::string& name, const 
     reader_.error(node, "a stat needs 'of': the steps whose outputs it is over");
     return {};
   }
-  assignment.of = reader_.texts(node["of"], "of");
-  for (const std::string& step : assignment.of)
-    use(Use::Kind::output, step, node["of"], assignment.pointer);
+  assignment.of = used_names(Use::Kind::output, node["of"], "of", assignment.pointer);
   return assignment;
 }
 
@@ -355,8 +418,7 @@ void StepParser::context_object(const YAML::Node& node, ContextRule& rule) {
   const auto roles = [&](const char* key, std::vector<std::string>& into) {
     const auto list = node[key];
     if (!list) return;
-    into = reader_.texts(list, key);
-    for (const std::string& role : into) use(Use::Kind::role, role, list);
+    into = used_names(Use::Kind::role, list, key);
     if (into.empty()) reader_.error(list, fmt::format("'{}' names no role", key));
   };
   roles("from", rule.from);
@@ -371,8 +433,7 @@ void StepParser::context_object(const YAML::Node& node, ContextRule& rule) {
   if (const auto anonymous = node["anonymous"])
     rule.anonymous = reader_.flag(anonymous, "anonymous").value_or(false);
   if (const auto documents = node["documents"]) {
-    rule.documents = reader_.texts(documents, "documents");
-    for (const std::string& name : rule.documents) use(Use::Kind::document, name, documents);
+    rule.documents = used_names(Use::Kind::document, documents, "documents");
   }
 }
 
@@ -388,25 +449,12 @@ std::optional<json::object> StepParser::output(const YAML::Node& node) {
   const json::value schema = reader_.value(node);
   if (!schema.is_object()) {
     reader_.error(node, "output is a JSON Schema, a mapping");
-    return {};
+    return json::object();  // an output all the same: what refers to it is no further mistake
   }
   auto compiled = OutputSchema::compile(schema.get_object());
   if (!compiled) {
-    // The detail is the pointer of the place: go there in the YAML as far as it leads.
-    YAML::Node at = node;
-    std::string_view rest = compiled.error().detail;
-    while (!rest.empty()) {
-      rest.remove_prefix(1);
-      const std::string part(rest.substr(0, rest.find('/')));
-      rest.remove_prefix(part.size());
-      YAML::Node next;
-      if (at.IsMap()) next.reset(at[part]);
-      if (at.IsSequence() && !part.empty()) next.reset(at[std::stoul(part)]);
-      if (!next.IsDefined()) break;
-      at.reset(next);
-    }
-    reader_.error(at, compiled.error().message);
-    return {};
+    reader_.error(node_at(node, compiled.error().detail), compiled.error().message);
+    return json::object();
   }
   return schema.get_object();
 }
@@ -414,9 +462,20 @@ std::optional<json::object> StepParser::output(const YAML::Node& node) {
 std::optional<Text> StepParser::text(const YAML::Node& node, std::string_view what) {
   const auto source = reader_.text(node, what);
   if (!source) return {};
+  if (source->size() > kMaxTextBytes) {
+    reader_.error(node, fmt::format("{} may have {} bytes at most, this has {}", what,
+                                    kMaxTextBytes, source->size()));
+    return {};
+  }
+  const auto place_of = [&](std::size_t offset) {
+    return reader_.place_of_braces(node, ordinal_of(*source, offset));
+  };
   auto parsed = Text::parse(*source);
   if (!parsed) {
-    reader_.error(node, fmt::format("{}: {}", what, parsed.error().message));
+    std::size_t offset = 0;
+    const std::string& detail = parsed.error().detail;
+    std::from_chars(detail.data(), detail.data() + detail.size(), offset);
+    problems_.error(place_of(offset), fmt::format("{}: {}", what, parsed.error().message));
     return {};
   }
   for (const Text::Piece& piece : parsed->pieces()) {
@@ -424,15 +483,15 @@ std::optional<Text> StepParser::text(const YAML::Node& node, std::string_view wh
     const Reference& reference = piece.reference;
     switch (reference.head) {
       case Reference::Head::variable:
-        use(Use::Kind::variable, reference.name, node);
+        use(Use::Kind::variable, reference.name, place_of(reference.offset));
         break;
       case Reference::Head::document:
-        use(Use::Kind::document, reference.name, node);
+        use(Use::Kind::document, reference.name, place_of(reference.offset));
         break;
       case Reference::Head::output: {
         std::string path;
         for (const std::string& part : reference.path) path += "/" + part;
-        use(Use::Kind::output, reference.name, node, path);
+        use(Use::Kind::output, reference.name, place_of(reference.offset), std::move(path));
         break;
       }
       default:
@@ -442,11 +501,39 @@ std::optional<Text> StepParser::text(const YAML::Node& node, std::string_view wh
   return *std::move(parsed);
 }
 
-void StepParser::use(Use::Kind kind, std::string name, const YAML::Node& node, std::string pointer,
+void StepParser::refuse_reference(const YAML::Node& node, const Text& text, Reference::Head head,
+                                  std::string_view why) {
+  int ordinal = 0;
+  for (const Text::Piece& piece : text.pieces()) {
+    if (!piece.is_reference) continue;
+    if (piece.reference.head == head)
+      problems_.error(reader_.place_of_braces(node, ordinal), std::string(why));
+    ++ordinal;
+  }
+}
+
+std::vector<std::string> StepParser::used_names(Use::Kind kind, const YAML::Node& list,
+                                                std::string_view what, std::string pointer) {
+  if (!list.IsSequence()) {
+    auto one = reader_.texts(list, what);
+    for (const std::string& name : one) use(kind, name, reader_.place(list), pointer);
+    return one;
+  }
+  std::vector<std::string> all;
+  for (const auto& each : list) {
+    auto name = reader_.text(each, what);
+    if (!name) continue;
+    use(kind, *name, reader_.place(each), pointer);
+    all.push_back(*std::move(name));
+  }
+  return all;
+}
+
+void StepParser::use(Use::Kind kind, std::string name, Place place, std::string pointer,
                      std::optional<Condition::Test> test, std::optional<json::value> value) {
   draft_.uses.push_back({.kind = kind,
                          .name = std::move(name),
-                         .place = reader_.place(node),
+                         .place = place,
                          .pointer = std::move(pointer),
                          .test = test,
                          .value = std::move(value)});

@@ -19,6 +19,12 @@ namespace {
 
 namespace json = base::json;
 
+constexpr std::size_t kBlock = 1024;  // bytes between two counts of characters
+
+bool begins_character(char byte) {
+  return (static_cast<unsigned char>(byte) & 0xC0) != 0x80;
+}
+
 Place place_of(std::string_view source, std::size_t offset) {
   Place place;
   std::size_t line_start = 0;
@@ -34,6 +40,51 @@ Place place_of(std::string_view source, std::size_t offset) {
   return place;
 }
 
+constexpr std::string_view kNoAnchors = "anchors and aliases are not part of the language";
+
+// A byte order mark is no part of the text, for yaml-cpp neither.
+std::string_view without_mark(std::string_view source) {
+  constexpr std::string_view kMark = "\xEF\xBB\xBF";
+  return source.substr(0, kMark.size()) == kMark ? source.substr(kMark.size()) : source;
+}
+
+// The code unit of a JSON escape \uXXXX at `at`.
+std::optional<std::uint32_t> escaped_unit(std::string_view text, std::size_t at) {
+  if (text.substr(at, 2) != "\\u" || text.size() < at + 6) return {};
+  std::uint32_t unit = 0;
+  const char* begin = text.data() + at + 2;
+  const auto [end, failed] = std::from_chars(begin, begin + 4, unit, 16);
+  if (failed != std::errc() || end != begin + 4) return {};
+  return unit;
+}
+
+// JSON writes characters beyond the BMP as two \u escapes, which YAML does not know: it wants one
+// \U. What stands behind on the same line moves two columns to the left.
+std::string with_joined_surrogates(std::string_view json_text) {
+  std::string out;
+  out.reserve(json_text.size());
+  for (std::size_t at = 0; at < json_text.size();) {
+    const auto high = escaped_unit(json_text, at);
+    const auto low = high ? escaped_unit(json_text, at + 6) : std::nullopt;
+    if (high && low && *high >= 0xD800 && *high < 0xDC00 && *low >= 0xDC00 && *low < 0xE000) {
+      out += fmt::format("\\U{:08X}", 0x10000 + ((*high - 0xD800) << 10) + (*low - 0xDC00));
+      at += 12;
+    } else {
+      const std::size_t length = json_text[at] == '\\' ? 2 : 1;  // an escape is one: "\\u" is none
+      out += json_text.substr(at, length);
+      at += length;
+    }
+  }
+  return out;
+}
+
+// Plain texts that begin with one of YAML's own signs: people mean the sign.
+std::string quoting_hint(std::string_view source, std::size_t at) {
+  if (at >= source.size() || std::string_view("*&!%@`").find(source[at]) == std::string_view::npos)
+    return {};
+  return fmt::format("; a text that begins with '{}' must be quoted", source[at]);
+}
+
 // Thrown by the limits, with what is wrong.
 struct Refused {
   YAML::Mark mark;
@@ -43,32 +94,58 @@ struct Refused {
 // Counts what the parser meets before anything is built of it.
 class SizeGuard final : public YAML::EventHandler {
  public:
+  explicit SizeGuard(std::string_view text) : text_(text) {}
+
   void OnDocumentStart(const YAML::Mark& mark) override {
     if (++documents_ > 1) throw Refused{mark, "a flow is one document, this is a second"};
   }
   void OnDocumentEnd() override {}
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override { node(mark, anchor); }
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
-    throw Refused{mark, "anchors and aliases are not part of the language"};
+    throw Refused{mark, std::string(kNoAnchors)};
   }
-  void OnScalar(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor,
+  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                 const std::string&) override {
+    untagged(mark, tag);
+    if (tag == "!") closed(mark);
     node(mark, anchor);
   }
-  void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor,
+  void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                        YAML::EmitterStyle::value) override {
+    untagged(mark, tag);
     enter(mark, anchor);
   }
   void OnSequenceEnd() override { --depth_; }
-  void OnMapStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor,
+  void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                   YAML::EmitterStyle::value) override {
+    untagged(mark, tag);
     enter(mark, anchor);
   }
   void OnMapEnd() override { --depth_; }
 
  private:
+  // "?" and "!" are yaml-cpp's own, of plain and of quoted values.
+  static void untagged(const YAML::Mark& mark, const std::string& tag) {
+    if (!tag.empty() && tag != "?" && tag != "!")
+      throw Refused{mark, fmt::format("tags are not part of the language, found '{}'",
+                                      base::shorten(tag, 40))};
+  }
+  // yaml-cpp takes a quoted text that the end of the file breaks off.
+  void closed(const YAML::Mark& mark) const {
+    const auto start = static_cast<std::size_t>(std::max(0, mark.pos));
+    if (start >= text_.size() || (text_[start] != '"' && text_[start] != '\'')) return;
+    const char quote = text_[start];
+    for (std::size_t at = start + 1; at < text_.size(); ++at) {
+      if (quote == '"' && text_[at] == '\\') {
+        ++at;
+      } else if (text_[at] == quote) {
+        return;
+      }
+    }
+    throw Refused{mark, fmt::format("the text that begins here has no closing {}", quote)};
+  }
   void node(const YAML::Mark& mark, YAML::anchor_t anchor) {
-    if (anchor != 0) throw Refused{mark, "anchors and aliases are not part of the language"};
+    if (anchor != 0) throw Refused{mark, std::string(kNoAnchors)};
     if (++nodes_ > kMaxFlowNodes)
       throw Refused{mark, fmt::format("more than {} values in one flow", kMaxFlowNodes)};
   }
@@ -78,6 +155,7 @@ class SizeGuard final : public YAML::EventHandler {
       throw Refused{mark, fmt::format("nested deeper than {}", kMaxFlowDepth)};
   }
 
+  std::string_view text_;
   int documents_ = 0;
   int nodes_ = 0;
   int depth_ = 0;
@@ -85,8 +163,8 @@ class SizeGuard final : public YAML::EventHandler {
 
 std::optional<std::int64_t> whole_number(std::string_view text) {
   std::int64_t value = 0;
-  const char* begin = text.data() + (text.substr(0, 1) == "+" ? 1 : 0);
-  const auto [end, status] = std::from_chars(begin, text.data() + text.size(), value);
+  if (text.substr(0, 1) == "+" && text.substr(1, 1) != "-") text.remove_prefix(1);
+  const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (text.empty() || status != std::errc() || end != text.data() + text.size()) return {};
   return value;
 }
@@ -101,60 +179,106 @@ std::optional<double> real_number(std::string_view text) {
 
 }  // namespace
 
+bool is_json(std::string_view source) {
+  source = without_mark(source);
+  const std::size_t first = source.find_first_not_of(" \t\r\n");
+  return first != std::string_view::npos && source[first] == '{';
+}
+
 std::optional<YAML::Node> load_yaml(std::string_view source, Problems& problems) {
   if (source.size() > kMaxFlowBytes) {
     problems.error({}, fmt::format("a flow may have {} bytes at most, this has {}", kMaxFlowBytes,
                                    source.size()));
     return {};
   }
+  source = without_mark(source);
   if (const auto wrong = base::first_invalid_utf8(source)) {
-    problems.error(place_of(source, *wrong), source[*wrong] == '\0'
-                                                 ? "a NUL character: this is not a text"
-                                                 : "this is not valid UTF-8");
+    problems.error(
+        place_of(source, *wrong),
+        source[*wrong] == '\0'
+            ? fmt::format("a NUL character (byte {}): this is not a text", *wrong)
+            : fmt::format("byte {} (0x{:02X}) is not valid UTF-8", *wrong,
+                          static_cast<unsigned>(static_cast<unsigned char>(source[*wrong]))));
     return {};
   }
-  const std::string text(source);
+  const std::string text = is_json(source) ? with_joined_surrogates(source) : std::string(source);
+  const auto refuse = [&](const YAML::Mark& mark, std::string message) {
+    const auto at = static_cast<std::size_t>(std::max(0, mark.pos));
+    problems.error(place_of(text, at), message + quoting_hint(text, at));
+  };
   try {
     std::istringstream stream(text);
     YAML::Parser parser(stream);
-    SizeGuard guard;
+    SizeGuard guard(text);
     while (parser.HandleNextDocument(guard)) {
     }
     return YAML::Load(text);
   } catch (const Refused& refused) {
-    problems.error(place_of(source, static_cast<std::size_t>(std::max(0, refused.mark.pos))),
-                   refused.message);
+    refuse(refused.mark, refused.message);
   } catch (const YAML::DeepRecursion& deep) {
-    problems.error(place_of(source, static_cast<std::size_t>(std::max(0, deep.mark.pos))),
-                   fmt::format("nested deeper than {}", kMaxFlowDepth));
+    refuse(deep.mark, fmt::format("nested deeper than {}", kMaxFlowDepth));
   } catch (const YAML::Exception& wrong) {
-    problems.error(place_of(source, static_cast<std::size_t>(std::max(0, wrong.mark.pos))),
-                   fmt::format("not YAML: {}", wrong.msg));
+    refuse(wrong.mark, fmt::format("not YAML: {}", wrong.msg));
   }
   return {};
 }
 
 YamlReader::YamlReader(std::string_view source, Problems& problems)
-    : source_(source), line_starts_{0}, problems_(problems) {
-  for (std::size_t at = source.find('\n'); at != std::string_view::npos;
-       at = source.find('\n', at + 1))
-    line_starts_.push_back(at + 1);
+    : source_(without_mark(source)), line_starts_{0}, problems_(problems) {
+  std::size_t characters = 0;
+  for (std::size_t at = 0; at < source_.size(); ++at) {
+    if (at % kBlock == 0) characters_before_.push_back(characters);
+    if (begins_character(source_[at])) ++characters;
+    if (source_[at] == '\n') line_starts_.push_back(at + 1);
+  }
+  characters_before_.push_back(characters);
+}
+
+std::size_t YamlReader::offset(const YAML::Node& node) const {
+  const YAML::Mark mark = node.Mark();
+  const auto line = static_cast<std::size_t>(std::max(0, mark.line));
+  if (line >= line_starts_.size()) return source_.size();
+  // yaml-cpp counts bytes; people count characters, as place_at does.
+  return std::min(source_.size(),
+                  line_starts_[line] + static_cast<std::size_t>(std::max(0, mark.column)));
+}
+
+// A flow may be one line of a megabyte: counting from the line's start each time would take for
+// ever.
+std::size_t YamlReader::characters_until(std::size_t offset) const {
+  const std::size_t block = offset / kBlock;
+  const std::string_view rest = source_.substr(block * kBlock, offset - block * kBlock);
+  return characters_before_[block] +
+         static_cast<std::size_t>(std::count_if(rest.begin(), rest.end(), begins_character));
+}
+
+Place YamlReader::place_at(std::size_t offset) const {
+  const auto after = std::upper_bound(line_starts_.begin(), line_starts_.end(), offset);
+  const std::size_t line_start = *std::prev(after);
+  return {.line = static_cast<int>(after - line_starts_.begin()),
+          .column = static_cast<int>(characters_until(offset) - characters_until(line_start)) + 1};
 }
 
 Place YamlReader::place(const YAML::Node& node) const {
-  const YAML::Mark mark = node.Mark();
-  if (mark.line < 0) return {};
-  Place place{.line = mark.line + 1, .column = 1};
-  if (static_cast<std::size_t>(mark.line) >= line_starts_.size()) return place;
-  // yaml-cpp counts bytes; people count characters.
-  const std::size_t start = line_starts_[static_cast<std::size_t>(mark.line)];
-  const std::size_t end =
-      std::min(source_.size(), start + static_cast<std::size_t>(std::max(0, mark.column)));
-  for (std::size_t at = start; at < end;) {
-    static_cast<void>(base::next_code_point(source_, at));
-    ++place.column;
+  return place_at(offset(node));
+}
+
+Place YamlReader::place_of_braces(const YAML::Node& node, int nth) const {
+  std::size_t at = offset(node);
+  for (int i = 0; at != std::string_view::npos; ++i) {
+    at = source_.find("{{", at);
+    if (at == std::string_view::npos) break;
+    if (i == nth) return place_at(at);
+    const std::size_t close = source_.find("}}", at);
+    at = close == std::string_view::npos ? close : close + 2;
   }
-  return place;
+  return place(node);  // the braces are written as escapes
+}
+
+YAML::Node YamlReader::key(const YAML::Node& mapping, std::string_view name) {
+  for (const auto& each : mapping)
+    if (each.first.IsScalar() && each.first.Scalar() == name) return each.first;
+  return mapping;
 }
 
 void YamlReader::error(const YAML::Node& node, std::string message) const {
@@ -297,6 +421,7 @@ json::value YamlReader::value(const YAML::Node& node) const {
   }
   if (node.IsMap()) {
     json::object object;
+    if (!names(node, "a mapping")) return object;
     for (const auto& each : node) object[each.first.Scalar()] = value(each.second);
     return object;
   }

@@ -15,7 +15,11 @@
 
 namespace tertulia::flow {
 
-// Loads a text within the limits of check.h; anchors, aliases and further documents are refused.
+// Is it meant as JSON? Its first sign says so.
+[[nodiscard]] bool is_json(std::string_view source);
+
+// Loads a text within the limits of check.h; anchors, aliases, tags and further documents are
+// refused.
 [[nodiscard]] std::optional<YAML::Node> load_yaml(std::string_view source, Problems& problems);
 
 class YamlReader final {
@@ -23,6 +27,10 @@ class YamlReader final {
   YamlReader(std::string_view source, Problems& problems);
 
   [[nodiscard]] Place place(const YAML::Node& node) const;
+  // Of the n-th "{{" (from 0) of a text.
+  [[nodiscard]] Place place_of_braces(const YAML::Node& node, int nth) const;
+  // The key of this name; the mapping if it has none.
+  [[nodiscard]] static YAML::Node key(const YAML::Node& mapping, std::string_view name);
   void error(const YAML::Node& node, std::string message) const;
   void warn(const YAML::Node& node, std::string message) const;
 
@@ -49,9 +57,13 @@ class YamlReader final {
 
  private:
   [[nodiscard]] static std::string found(const YAML::Node& node);
+  [[nodiscard]] std::size_t offset(const YAML::Node& node) const;
+  [[nodiscard]] Place place_at(std::size_t offset) const;
+  [[nodiscard]] std::size_t characters_until(std::size_t offset) const;
 
   std::string_view source_;
   std::vector<std::size_t> line_starts_;
+  std::vector<std::size_t> characters_before_;  // by block of the source
   Problems& problems_;
 };
 
