@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <array>
 
+#include "schema/runner_lock.h"
+
 namespace tertulia::schema {
 namespace {
 
@@ -105,44 +107,13 @@ base::Result<Situation> read_in_snapshot(db::Connection& connection) {
   return situation;
 }
 
-// Another text after each move of a migrator: history rows come and go in the transaction of their
-// migration, and xmin is the number of the one that wrote them.
-base::Result<std::string> history_stamp(db::Connection& connection) {
-  std::string stamp;
-  const auto take = [&](const db::Row& row) -> base::Result<void> {
-    stamp = row.text(0);
-    return {};
-  };
-  auto looked =
-      connection.each_text("SELECT to_regclass('schema_migrations')::oid::text", {}, take);
-  if (!looked) return looked.error();
-  if (stamp.empty()) return stamp;
-  auto read = connection.each_text(
-      "SELECT concat_ws(' ', count(*), max(h.xmin::text::bigint)) FROM schema_migrations h", {},
-      take);
-  // Gone since the first question, by another's hand: the next stamp tells.
-  if (!read && read.error().code != base::Code::drift) return read.error();
-  return stamp;
-}
-
 // PostgreSQL has no such transaction for its catalogs: the functions that spell out constraints and
-// indexes look past the snapshot. So what was read, an error too, counts only if no migration was
-// committed meanwhile.
-base::Result<Situation> read_between_moves(db::Connection& connection) {
-  // More than there are migrations to wait for; a migrator's move takes longer than a reading.
-  constexpr int kMostReadings = 100;
-  auto before = history_stamp(connection);
-  for (int reading = 0; reading < kMostReadings; ++reading) {
-    if (!before) return before.error();
-    auto situation = read_once(connection);
-    auto after = history_stamp(connection);
-    if (!after) return after.error();
-    if (*after == *before) return situation;
-    before = std::move(after);
-  }
-  return base::Error{.code = base::Code::unavailable,
-                     .message = "another program is migrating this database all the time",
-                     .remedy = "wait for it, then run: tertulia db status"};
+// indexes look past the snapshot. Nor can comparing the history before and after tell whether a
+// migration went up and down again in between. So migrators are kept out while we read.
+base::Result<Situation> read_between_migrators(db::Connection& connection) {
+  auto lock = internal::RunnerLock::share(connection);
+  if (!lock) return lock.error();
+  return read_once(connection);
 }
 
 }  // namespace
@@ -155,7 +126,7 @@ base::Result<Situation> read_situation(db::Connection& connection) {
   // A migration's transaction: the runner's lock keeps others away.
   if (connection.in_transaction()) return read_once(connection);
   return connection.engine() == db::Engine::sqlite ? read_in_snapshot(connection)
-                                                   : read_between_moves(connection);
+                                                   : read_between_migrators(connection);
 }
 
 Judgement judge(const Situation& situation, std::span<const Migration> migrations) {

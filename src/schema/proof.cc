@@ -210,17 +210,7 @@ base::Error Proof::error() const {
 }
 
 base::Result<Proof> prove(db::Connection& connection, std::span<const Migration> migrations) {
-  // While another program migrates, history and catalogs can be read a moment apart (PostgreSQL
-  // reads some of its catalogs as they are now, whatever the snapshot). Drift that is real is seen
-  // twice alike; what was only a moment between is not.
-  constexpr int kMostLooks = 5;
-  auto proof = Proving(connection, migrations).prove();
-  for (int look = 1; look < kMostLooks && proof && proof->state == State::drifted; ++look) {
-    auto again = Proving(connection, migrations).prove();
-    if (!again || again->lines() == proof->lines()) return again;
-    proof = std::move(again);
-  }
-  return proof;
+  return Proving(connection, migrations).prove();
 }
 
 base::Result<Proof> prove(db::Connection& connection) {

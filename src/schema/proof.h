@@ -47,7 +47,8 @@ struct Proof {
   [[nodiscard]] base::Error error() const;
 };
 
-// Works on a read-only connection, outside a transaction.
+// Works on a read-only connection, outside a transaction. What it says was so at one moment: on
+// PostgreSQL it waits while another program migrates (timeout after a minute).
 [[nodiscard]] base::Result<Proof> prove(db::Connection& connection,
                                         std::span<const Migration> migrations);
 [[nodiscard]] base::Result<Proof> prove(db::Connection& connection);

@@ -267,42 +267,51 @@ TEST_P(Runner, ManyProgramsAtOnceApplyEachMigrationOnce) {
   EXPECT_EQ(database_.proof().state, State::ready);
 }
 
-// What is read in several statements must be of one moment, or the proof would see drift.
+// What is read in several statements must be of one moment, or the proof would see drift. The way
+// up and down again matters: it leaves the history as it was.
 TEST_P(Runner, AProofBesideAMigratorSeesNoDrift) {
   database_.migrate_to(database_.head());
   database_.close();
-  int enough[2];  // the child goes down and up until the parent closes its end
-  ASSERT_EQ(::pipe(enough), 0);
+  constexpr int kRounds = 8;
+  int asked[2];  // a byte for each round: the child begins it ...
+  int done[2];   // ... and has ended it
+  ASSERT_EQ(::pipe(asked), 0);
+  ASSERT_EQ(::pipe(done), 0);
+  char byte = 0;
   const pid_t child = ::fork();
   ASSERT_GE(child, 0);
   if (child == 0) {
-    ::close(enough[1]);
     auto connection = db::open(database_.location(), {.access = db::Access::write});
     if (!connection) ::_exit(1);
-    pollfd asked = {.fd = enough[0], .events = POLLIN, .revents = 0};
-    while (::poll(&asked, 1, 0) == 0)
+    for (int round = 0; round < kRounds; ++round) {
+      if (::read(asked[0], &byte, 1) != 1) ::_exit(2);
       if (!rollback(**connection, 3, database_.all()) ||
+          !migrate(**connection, database_.head(), database_.all()) ||
+          !rollback(**connection, database_.head() - 1, database_.all()) ||
           !migrate(**connection, database_.head(), database_.all()))
-        ::_exit(2);
+        ::_exit(3);
+      if (::write(done[1], &byte, 1) != 1) ::_exit(4);
+    }
     connection->reset();
     ::_exit(0);
   }
-  ::close(enough[0]);
+  ::close(done[1]);  // so that the end of the child ends the waiting for it
+  for (int round = 0; round < kRounds; ++round) {
+    ASSERT_EQ(::write(asked[1], &byte, 1), 1);
+    pollfd ended = {.fd = done[0], .events = POLLIN, .revents = 0};
+    do {
+      const Proof proof = database_.proof();
+      EXPECT_TRUE(proof.state == State::ready || proof.state == State::behind)
+          << proof.error().message;
+    } while (::poll(&ended, 1, 0) == 0);
+    if (::read(done[0], &byte, 1) != 1) break;
+  }
   int status = 0;
-  bool is_over = false;
-  for (int behind = 0; behind < 50 && !is_over;) {
-    const Proof proof = database_.proof();
-    EXPECT_TRUE(proof.state == State::ready || proof.state == State::behind)
-        << proof.error().message;
-    if (proof.state != State::ready) ++behind;
-    is_over = ::waitpid(child, &status, WNOHANG) != 0;
-  }
-  ::close(enough[1]);
-  if (!is_over) {
-    ASSERT_EQ(::waitpid(child, &status, 0), child);
-  }
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  for (const int end : {asked[0], asked[1], done[0]}) ::close(end);
   ASSERT_TRUE(WIFEXITED(status));
   EXPECT_EQ(WEXITSTATUS(status), 0);
+  EXPECT_EQ(database_.proof().state, State::ready);
 }
 
 TEST(RunnerOnSqlite, BrokenKeysOfOtherProgramsAreTheirAffair) {
