@@ -177,9 +177,30 @@ struct ModelCall {
 struct Lease {
   Id session_id = 0;
   std::int64_t token = 0;
-  std::string node;                    // empty: nobody holds it
+  std::string node;  // empty: nobody holds it
   std::optional<Timestamp> expires_at;
   std::optional<std::string> request;  // what another process asks of the holder: pause, cancel
+};
+
+// A value of the older system that has no place in its row any more, as it was.
+struct AdoptedLeftover {
+  Id id = 0;
+  std::string table_name;
+  Id row_id = 0;
+  std::string column_name;
+  std::string value;
+};
+
+// What adopting a database found or did, by row: the words are for people, the kinds a closed list
+// (src/schema/adoption.h). A broken reference that is noted here is no news to `db verify`.
+struct AdoptedNote {
+  Id id = 0;
+  std::string kind;
+  std::string table_name;
+  std::optional<Id> row_id;
+  std::optional<std::string> column_name;
+  std::string words;
+  Timestamp created_at;
 };
 
 }  // namespace tertulia::model

@@ -281,6 +281,34 @@ struct Declared<model::Lease> : TableDefaults {
   static constexpr std::array<std::string_view, 1> checks = {"token > 0"};
 };
 
+template <>
+struct Declared<model::AdoptedLeftover> : TableDefaults {
+  using Row = model::AdoptedLeftover;
+  static constexpr std::string_view table = "adopted_leftovers";
+  static constexpr auto columns = std::tuple(column("id", &Row::id).generated_key(),    //
+                                             column("table_name", &Row::table_name),    //
+                                             column("row_id", &Row::row_id),            //
+                                             column("column_name", &Row::column_name),  //
+                                             column("value", &Row::value));
+  static constexpr std::array indexes = {
+      Index{.name = "idx_adopted_leftovers_row", .columns = "table_name, row_id"}};
+};
+
+template <>
+struct Declared<model::AdoptedNote> : TableDefaults {
+  using Row = model::AdoptedNote;
+  static constexpr std::string_view table = "adopted_notes";
+  static constexpr auto columns = std::tuple(column("id", &Row::id).generated_key(),    //
+                                             column("kind", &Row::kind).varchar(50),    //
+                                             column("table_name", &Row::table_name),    //
+                                             column("row_id", &Row::row_id),            //
+                                             column("column_name", &Row::column_name),  //
+                                             column("words", &Row::words),              //
+                                             column("created_at", &Row::created_at));
+  static constexpr std::array indexes = {
+      Index{.name = "idx_adopted_notes_row", .columns = "table_name, row_id"}};
+};
+
 // Calls `fn` with each Column of the table of Row, in the order of its members.
 template <class Row, class Fn>
 constexpr void for_each_column(Fn&& fn) {

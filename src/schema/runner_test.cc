@@ -54,6 +54,10 @@ INSERT INTO machine_states (session_id, state, updated_at) VALUES (1, '{}', '202
 INSERT INTO model_calls (log_id, attempt, outcome, profile, provider, model, started_at)
 VALUES (1, 1, 'ok', 'p', 'rehearsal', 'm', '2026-01-02T03:04:05Z');
 INSERT INTO leases (session_id, token, node) VALUES (1, 1, '');
+INSERT INTO adopted_leftovers (table_name, row_id, column_name, value)
+VALUES ('flow_steps', 1, 'loop_config', '{}');
+INSERT INTO adopted_notes (kind, table_name, row_id, words, created_at)
+VALUES ('orphan', 'messages', 1, 'its speaker is not there', '2026-01-02T03:04:05Z');
 )";
 
 class Runner : public OnBothEngines {
@@ -140,7 +144,7 @@ TEST_P(Runner, RowsAreNotDestroyedUnasked) {
   auto refused = back_to(3, false);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, base::Code::denied);
-  EXPECT_THAT(refused.error().message, HasSubstr("1 values of roles.settings"));
+  EXPECT_THAT(refused.error().message, HasSubstr("1 rows of adopted_notes"));
   EXPECT_THAT(refused.error().remedy, HasSubstr("--allow-data-loss"));
   EXPECT_EQ(contents(shape()), before);
   EXPECT_THAT(history(), SizeIs(database_.head()));

@@ -1,0 +1,2 @@
+DROP TABLE adopted_notes;
+DROP TABLE adopted_leftovers;
