@@ -233,6 +233,12 @@ class SqliteConnection final : public Connection {
     sqlite3_interrupt(handle_);
   }
 
+  base::Result<void> with_handle(const HandleFn& job) {
+    Turn turn(*this);
+    if (auto got = turn.take_if(true); !got) return got;
+    return job(handle_);
+  }
+
   // Opening a file takes a turn, because it may recover the WAL; configured, it gives it back.
   void release_opening_turn() {
     if (lock_) lock_->unlock();
@@ -543,6 +549,13 @@ base::Result<std::unique_ptr<Connection>> open_sqlite_in_memory() {
       std::make_unique<SqliteConnection>(handle, ":memory:", std::nullopt, std::nullopt);
   if (auto done = connection->configure(Access::write); !done) return done.error();
   return std::unique_ptr<Connection>(std::move(connection));
+}
+
+base::Result<void> with_sqlite_handle(Connection& connection, const HandleFn& job) {
+  auto* sqlite = dynamic_cast<SqliteConnection*>(&connection);
+  if (sqlite == nullptr)
+    return base::Error{.code = base::Code::internal, .message = "this is no SQLite connection"};
+  return sqlite->with_handle(job);
 }
 
 std::string_view sqlite_version() {

@@ -19,6 +19,8 @@
 
 #include "db/connection.h"
 
+struct sqlite3;
+
 namespace tertulia::db {
 
 // Opens a SQLite file; `options` as for db::open. Refuses directories, files that are not
@@ -28,6 +30,12 @@ namespace tertulia::db {
 
 // A database in memory, for the declared model's scratch copy and for tests of statements.
 [[nodiscard]] base::Result<std::unique_ptr<Connection>> open_sqlite_in_memory();
+
+// Calls `job` with SQLite's own handle of a connection made here, outside of a transaction that
+// writes: for the backup API, which SQL cannot reach (sqlite_backup.h). A connection that writes to
+// a file has its turn meanwhile.
+using HandleFn = std::function<base::Result<void>(sqlite3*)>;
+[[nodiscard]] base::Result<void> with_sqlite_handle(Connection& connection, const HandleFn& job);
 
 // SQLite's own version, as linked.
 [[nodiscard]] std::string_view sqlite_version();

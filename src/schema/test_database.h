@@ -37,6 +37,10 @@ class TestDatabase final {
   [[nodiscard]] int head() const { return static_cast<int>(all().size()); }
 
   void close() { connection_.reset(); }
+  void reopen() {
+    close();
+    connection_ = open();
+  }
 
   void run(std::string_view script) {
     auto done = connection_->run_script(script);
