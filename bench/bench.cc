@@ -238,21 +238,25 @@ int main(int argc, char** argv) {
   using namespace tertulia::bench;
   bool quick = false;
   std::string folder = "build/bench-data";
+  std::string only;
   for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i];
     if (word == "--quick") {
       quick = true;
     } else if (word == "--dir" && i + 1 < argc) {
       folder = argv[++i];
+    } else if (word == "--only" && i + 1 < argc) {
+      only = argv[++i];
     } else {
-      fmt::print(stderr, "usage: tertulia_bench [--quick] [--dir FOLDER]\n");
+      fmt::print(stderr, "usage: tertulia_bench [--quick] [--dir FOLDER] [--only W1|W2|W3|proof]\n");
       return 2;
     }
   }
+  const auto wanted = [&](std::string_view name) { return only.empty() || only == name; };
   Place place(folder);
-  compare("W1", place, quick ? 3 : 7, 1, 300, 1, 0.8);
-  compare("W2", place, quick ? 3 : 5, 100, 30, 64, 0.6);
-  long_session(place, quick ? 4'000 : 20'000);
-  proof(place);
+  if (wanted("W1")) compare("W1", place, quick ? 3 : 7, 1, 300, 1, 0.8);
+  if (wanted("W2")) compare("W2", place, quick ? 3 : 5, 100, 30, 64, 0.6);
+  if (wanted("W3")) long_session(place, quick ? 4'000 : 20'000);
+  if (wanted("proof")) proof(place);
   return 0;
 }
