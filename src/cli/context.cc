@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "cli/terminal.h"
+#include "schema/backup.h"
 #include "schema/proof.h"
 #include "schema/runner.h"
 
@@ -61,6 +62,9 @@ base::Result<db::Location> Context::location() {
 namespace {
 
 base::Result<void> migrate_to_head(const db::Location& location) {
+  auto saved = schema::back_up_if_rows(location);
+  if (!saved) return saved.error().in("the backup before migrating");
+  if (*saved) fmt::print(stderr, "backup: {}\n", (*saved)->file);
   auto connection = db::open(location, {.access = db::Access::write, .create = true});
   if (!connection) return connection.error();
   const auto migrations = schema::migrations(location.engine);

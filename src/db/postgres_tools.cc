@@ -56,7 +56,7 @@ base::Result<Reach> reach(const Location& location) {
           .message = fmt::format("{} cannot be passed on to PostgreSQL's programs without showing "
                                  "it to everybody on this machine",
                                  option->keyword),
-          .remedy = "make the backup yourself, then say --backup-done"};
+          .remedy = "make the backup yourself, then say: tertulia db migrate --backup-done"};
     } else {
       reach.connection += fmt::format("{}={} ", option->keyword, quoted(option->val));
     }
@@ -91,8 +91,8 @@ base::Error not_installed(const std::string& program) {
   return {.code = base::Code::unavailable,
           .message = fmt::format("{} is not installed", program),
           .remedy =
-              "install PostgreSQL's client programs, or make a backup yourself and say "
-              "--backup-done"};
+              "install PostgreSQL's client programs, or make a backup yourself and then "
+              "say: tertulia db migrate --backup-done"};
 }
 
 class Child final {

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -215,7 +216,7 @@ base::Result<Backup> back_up_postgres(const db::Location& from, const std::optio
                        .message = "pg_dump is not installed, so no backup can be made here",
                        .remedy =
                            "install PostgreSQL's client programs, or make a backup yourself "
-                           "and say --backup-done"};
+                           "and then say: tertulia db migrate --backup-done"};
   auto source = db::open(from, {.access = db::Access::read});
   if (!source) return source.error();
   // One moment for what is counted and what is dumped. It may take longer than a forgotten
@@ -322,6 +323,26 @@ base::Result<Backup> back_up(const db::Location& from, const std::optional<fs::p
                              const Progress& progress, const base::Clock& clock) {
   return from.engine == db::Engine::sqlite ? back_up_sqlite(from, to, progress, clock)
                                            : back_up_postgres(from, to, clock);
+}
+
+base::Result<std::optional<Backup>> back_up_if_rows(const db::Location& from,
+                                                    const Progress& progress) {
+  {
+    auto connection = db::open(from, {.access = db::Access::read});
+    if (!connection) {
+      if (connection.error().code == base::Code::not_found) return std::optional<Backup>();
+      return connection.error();
+    }
+    auto rows = count_rows(**connection);
+    if (!rows) return rows.error();
+    rows->erase("schema_migrations");
+    const bool has_rows =
+        std::any_of(rows->begin(), rows->end(), [](const auto& each) { return each.second > 0; });
+    if (!has_rows) return std::optional<Backup>();
+  }
+  auto backup = back_up(from, {}, progress);
+  if (!backup) return backup.error();
+  return std::optional<Backup>(*std::move(backup));
 }
 
 base::Result<Backup> restore(const fs::path& backup, const db::Location& to,

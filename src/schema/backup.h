@@ -48,6 +48,11 @@ struct Backup {
                                            const Progress& progress = {},
                                            const base::Clock& clock = base::Clock::system());
 
+// What a program does before it changes a schema: saves a database that holds rows, under the name
+// above. Nothing where it holds none, or is not there. Unavailable on PostgreSQL without pg_dump.
+[[nodiscard]] base::Result<std::optional<Backup>> back_up_if_rows(const db::Location& from,
+                                                                  const Progress& progress = {});
+
 // Puts a backup's content into the database in place of its own.
 //
 // SQLite: page by page into the live file, as one transaction under its write lock, so that other

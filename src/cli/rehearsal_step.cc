@@ -1,0 +1,71 @@
+#include "cli/rehearsal_step.h"
+
+#include "cli/flow_source.h"
+#include "cli/shipped_flows.h"
+#include "store/sessions.h"
+#include "store/step_log.h"
+
+namespace tertulia::cli {
+namespace {
+
+const ShippedFlow& a_short_flow() {
+  for (const ShippedFlow& flow : shipped_flows())
+    if (flow.name == "debate") return flow;
+  return shipped_flows().front();
+}
+
+}  // namespace
+
+base::Result<RehearsedStep> rehearse_step(const Context& context, const db::Location& copy) {
+  // Another database, so another context; its engine ends with it.
+  Context there;
+  there.flags = context.flags;
+  there.flags.database = copy.target;
+  there.flags.model = "rehearsal";
+  there.migrate = "refuse";
+
+  const ShippedFlow& shipped = a_short_flow();
+  auto flow = store_flow(there,
+                         {.shown = std::string(shipped.name),
+                          .source = std::string(shipped.source),
+                          .folder = {},
+                          .is_shipped = true},
+                         true);
+  if (!flow) return flow.error();
+  engine::CastingCall call;
+  call.program = &flow->program;
+  call.flow_template_id = flow->saved.version.flow_template_id;
+  call.version = &flow->saved.version;
+  call.profile = "rehearsal";
+  call.topic = "Does a step work in this database?";
+  call.seed = 1;
+  call.now = base::Clock::system().now();
+  auto wanted = engine::cast(call, there.profiles(), [](const std::string&) {
+    return base::Result<std::optional<model::Role>>(std::optional<model::Role>());
+  });
+  if (!wanted) return wanted.error();
+  RehearsedStep step{.flow = std::string(shipped.name)};
+  auto made = there.write([&](db::Connection& connection) -> base::Result<void> {
+    auto id = store::create_session(connection, *wanted);
+    if (!id) return id.error();
+    step.session_id = *id;
+    return {};
+  });
+  if (!made) return made.error();
+  auto engine = there.engine();
+  if (!engine) return engine.error();
+  auto outcome = (*engine)->perform_and_wait(step.session_id, engine::Action::step);
+  if (!outcome) return outcome.error();
+  if (outcome->error) return *outcome->error;
+  auto reader = there.reader();
+  if (!reader) return reader.error();
+  auto log = store::load_log(**reader, step.session_id);
+  if (!log) return log.error();
+  step.log_rows = static_cast<std::int64_t>(log->size());
+  if (log->empty())
+    return base::Error{.code = base::Code::internal,
+                       .message = "a step was performed and is not in the log"};
+  return step;
+}
+
+}  // namespace tertulia::cli
