@@ -2,9 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 #include <cmath>
+#include <iterator>
 
 namespace tertulia::base {
 namespace {
@@ -13,7 +15,8 @@ constexpr int kMaxDepth = 64;
 
 bool all_finite(const json::value& value) {
   switch (value.kind()) {
-    case json::kind::double_: return std::isfinite(value.get_double());
+    case json::kind::double_:
+      return std::isfinite(value.get_double());
     case json::kind::array:
       for (const auto& item : value.get_array())
         if (!all_finite(item)) return false;
@@ -22,12 +25,50 @@ bool all_finite(const json::value& value) {
       for (const auto& member : value.get_object())
         if (!all_finite(member.value())) return false;
       return true;
-    default: return true;
+    default:
+      return true;
+  }
+}
+
+bool has_double(const json::value& value) {
+  if (value.is_double()) return true;
+  if (const auto* array = value.if_array())
+    return std::any_of(array->begin(), array->end(), has_double);
+  if (const auto* object = value.if_object())
+    return std::any_of(object->begin(), object->end(),
+                       [](const auto& member) { return has_double(member.value()); });
+  return false;
+}
+
+// As json::serialize, but for the numbers: Boost.JSON writes 0.7 as 7E-1.
+void write(std::string& out, const json::value& value) {
+  if (!has_double(value)) {
+    out += json::serialize(value);
+  } else if (const auto* array = value.if_array()) {
+    out += '[';
+    for (const auto& item : *array) {
+      if (&item != array->begin()) out += ',';
+      write(out, item);
+    }
+    out += ']';
+  } else if (const auto* object = value.if_object()) {
+    out += '{';
+    for (const auto& member : *object) {
+      if (&member != object->begin()) out += ',';
+      out += json::serialize(member.key());
+      out += ':';
+      write(out, member.value());
+    }
+    out += '}';
+  } else {
+    fmt::format_to(std::back_inserter(out), "{}", value.get_double());
   }
 }
 
 void write_pretty(std::string& out, const json::value& value, int indent) {
-  const auto line = [&](int depth) { out += '\n' + std::string(2 * static_cast<size_t>(depth), ' '); };
+  const auto line = [&](int depth) {
+    out += '\n' + std::string(2 * static_cast<size_t>(depth), ' ');
+  };
   if (value.is_object() && !value.get_object().empty()) {
     out += '{';
     bool first = true;
@@ -52,7 +93,7 @@ void write_pretty(std::string& out, const json::value& value, int indent) {
     line(indent);
     out += ']';
   } else {
-    out += json::serialize(value);
+    write(out, value);
   }
 }
 
@@ -70,7 +111,12 @@ Result<json::value> parse_json(std::string_view text) {
   return value;
 }
 
-std::string to_text(const json::value& value) { return json::serialize(value); }
+std::string to_text(const json::value& value) {
+  if (!has_double(value)) return json::serialize(value);
+  std::string out;
+  write(out, value);
+  return out;
+}
 
 std::string to_pretty_text(const json::value& value) {
   std::string out;

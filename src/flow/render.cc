@@ -1,7 +1,5 @@
 #include "flow/render.h"
 
-#include <fmt/format.h>
-
 #include <charconv>
 
 namespace tertulia::flow {
@@ -21,8 +19,6 @@ const json::value* member(const json::value& value, std::string_view key) {
 std::string shown(const json::value* value) {
   if (value == nullptr || value->is_null()) return {};
   if (const auto* text = value->if_string()) return std::string(*text);
-  // People write 4.5 where Boost.JSON writes 4.5E0.
-  if (value->is_double()) return fmt::format("{}", value->get_double());
   return base::to_text(*value);
 }
 

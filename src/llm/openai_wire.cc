@@ -9,7 +9,6 @@
 #include <cmath>
 
 #include "base/utf8.h"
-#include "llm/plain_json.h"
 
 namespace tertulia::llm {
 namespace {
@@ -129,7 +128,7 @@ std::string chat_body(const Request& request, bool max_completion_tokens) {
   }
   if (request.schema && request.server_schema) {
     out += R"(,"response_format":{"type":"json_schema","json_schema":{"name":"output","schema":)";
-    out += plain_json(*request.schema);
+    out += base::to_text(*request.schema);
     out += "}}";
   }
   out += R"(,"stream":true,"stream_options":{"include_usage":true}})";

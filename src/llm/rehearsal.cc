@@ -12,7 +12,6 @@
 #include "base/near_name.h"
 #include "base/random.h"
 #include "base/utf8.h"
-#include "llm/plain_json.h"
 #include "llm/rehearsal_words.h"
 #include "llm/schema_filler.h"
 
@@ -181,9 +180,9 @@ class Rehearsal final : public Provider {
       out += '}';
     }
     out += ']';
-    if (request.schema) out += R"(,"schema":)" + plain_json(*request.schema);
+    if (request.schema) out += R"(,"schema":)" + base::to_text(*request.schema);
     if (const json::object parameters = request.parameters.to_json(); !parameters.empty())
-      out += R"(,"parameters":)" + plain_json(parameters);
+      out += R"(,"parameters":)" + base::to_text(parameters);
     return out + "}";
   }
 
@@ -238,7 +237,7 @@ class Rehearsal final : public Provider {
     if (!request.schema) return rehearsal_text(hints, random);
     auto value = fill_schema(*request.schema, hints.language, random);
     if (!value) return std::move(value).error();
-    return plain_json(*value);
+    return base::to_text(*value);
   }
 
   [[nodiscard]] bool is_faulty(const Hints& hints) const {

@@ -9,7 +9,6 @@
 
 #include "base/json.h"
 #include "base/utf8.h"
-#include "llm/plain_json.h"
 
 namespace tertulia::llm {
 namespace {
@@ -93,7 +92,7 @@ base::Result<std::string> line_of(const YAML::Node& node, Reader& reader) {
   if (node.IsScalar()) return node.Scalar();  // said as written: 7 and true are words here
   auto value = reader.read(node, 0);
   if (!value) return std::move(value).error();
-  return plain_json(*value);
+  return base::to_text(*value);
 }
 
 }  // namespace

@@ -1,13 +1,13 @@
-#include "llm/plain_json.h"
+#include "base/json.h"
 
 #include <gtest/gtest.h>
 
 #include <string_view>
 
-namespace tertulia::llm {
+namespace tertulia::base {
 namespace {
 
-TEST(PlainJson, WritesWhatPeopleWriteAndReadsBackTheSame) {
+TEST(JsonText, WritesWhatPeopleWriteAndReadsBackTheSame) {
   for (const std::string_view text : {
            R"({"b":0.7,"a":[1,-2,2.25,[],{}],"c":null,"d":true,"e":{"f":{"g":"h"}}})",
            R"([18446744073709551615,-9223372036854775808,1e+300,5e-324,0.1])",
@@ -17,10 +17,10 @@ TEST(PlainJson, WritesWhatPeopleWriteAndReadsBackTheSame) {
        }) {
     const auto value = base::parse_json(text);
     ASSERT_TRUE(value) << text;
-    EXPECT_EQ(plain_json(*value), text);
-    EXPECT_EQ(*base::parse_json(plain_json(*value)), *value);
+    EXPECT_EQ(to_text(*value), text);
+    EXPECT_EQ(*base::parse_json(to_text(*value)), *value);
   }
 }
 
 }  // namespace
-}  // namespace tertulia::llm
+}  // namespace tertulia::base
