@@ -178,16 +178,16 @@ class Rebuilding final {
     if (!new_columns) return new_columns.error();
     std::map<std::string, std::string> values;
     for (const auto& [name, is_generated] : *old_columns) values[folded(name)] = quoted(name);
-    for (const auto& [name, expression] : options_.values) {
+    for (const auto& given : options_.values) {
       const bool is_new =
           std::any_of(new_columns->begin(), new_columns->end(), [&](const Column& column) {
-            return !column.is_generated && folded(column.name) == folded(name);
+            return !column.is_generated && folded(column.name) == folded(given.first);
           });
       if (!is_new)
         return error(base::Code::invalid,
                      fmt::format("a value is given for {}.{}, which is no column that holds values",
-                                 table_, name));
-      values[folded(name)] = fmt::format("({})", expression);
+                                 table_, given.first));
+      values[folded(given.first)] = fmt::format("({})", given.second);
     }
     std::vector<std::string> into;
     std::vector<std::string> from;

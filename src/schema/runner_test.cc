@@ -1,4 +1,5 @@
-// Up and down with rows, what is refused, what breaks off, and many at once.
+// Up and down with rows, and what is refused. What breaks off is in runner_faults_test, many
+// programs at once in runner_race_test.
 #include "schema/runner.h"
 
 #include <fmt/format.h>
@@ -7,12 +8,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <map>
-
 #include "base/failpoint.h"
 #include "schema/declared.h"
-#include "schema/sql_text.h"
-#include "schema/test_database.h"
+#include "schema/test_rows.h"
 
 namespace tertulia::schema {
 namespace {
@@ -22,63 +20,11 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
 
-// A row in every table, and a value in every column that a migration added.
-constexpr std::string_view kRows = R"(
-INSERT INTO roles (name, prompt, created_at, updated_at, settings)
-VALUES ('作家（一）', 'You write.', '2026-01-02T03:04:05.000001Z', '2026-01-02T03:04:05Z', '{}');
-INSERT INTO flow_templates (name, is_active, created_at, updated_at, topic)
-VALUES ('debate', TRUE, '2026-01-02T03:04:05Z', '2026-01-02T03:04:05Z', 'tea');
-INSERT INTO flow_versions (flow_template_id, number, source_format, source, source_sha256, created_at)
-VALUES (1, 1, 'yaml', 'name: debate', 'aa', '2026-01-02T03:04:05Z');
-INSERT INTO flow_steps
-    (flow_template_id, "order", _knowledge_base_config, flow_version_id, kind, name, spec)
-VALUES (1, 1, '{}', 1, 'speak', 'open', '{}');
-INSERT INTO flow_steps (flow_template_id, "order", next_step_id) VALUES (1, 2, 1);
-INSERT INTO sessions (topic, flow_template_id, status, current_step_id, current_round,
-                      executed_steps_count, created_at, updated_at, flow_version_id, seed,
-                      stop_reason, result)
-VALUES ('tea', 1, 'paused', 1, 1, 1, '2026-01-02T03:04:05Z', '2026-01-02T03:04:05Z', 1, 7, 'asked',
-        '{}');
-INSERT INTO session_roles (session_id, role_ref, role_id, created_at)
-VALUES (1, 'writer', 1, '2026-01-02T03:04:05Z');
-INSERT INTO messages (session_id, speaker_session_role_id, target_session_role_id, content,
-                      round_index, created_at, position, document, document_version)
-VALUES (1, 1, 1, 'Tea.', 1, '2026-01-02T03:04:05Z', 1, 'draft', 1);
-INSERT INTO messages (session_id, speaker_session_role_id, reply_to_message_id, content, round_index,
-                      created_at, position)
-VALUES (1, 1, 1, 'More tea.', 1, '2026-01-02T03:04:06Z', 2);
-INSERT INTO step_execution_logs (session_id, step_id, execution_order) VALUES (1, 1, 1);
-INSERT INTO step_execution_logs (session_id, step_id, execution_order, parent_log_id)
-VALUES (1, 1, 2, 1);
-INSERT INTO machine_states (session_id, state, updated_at) VALUES (1, '{}', '2026-01-02T03:04:05Z');
-INSERT INTO model_calls (log_id, attempt, outcome, profile, provider, model, started_at)
-VALUES (1, 1, 'ok', 'p', 'rehearsal', 'm', '2026-01-02T03:04:05Z');
-INSERT INTO leases (session_id, token, node) VALUES (1, 1, '');
-INSERT INTO adopted_leftovers (table_name, row_id, column_name, value)
-VALUES ('flow_steps', 1, 'loop_config', '{}');
-INSERT INTO adopted_notes (kind, table_name, row_id, words, created_at)
-VALUES ('orphan', 'messages', 1, 'its speaker is not there', '2026-01-02T03:04:05Z');
-)";
-
 class Runner : public OnBothEngines {
  protected:
-  // What stands in the columns that the schema of this moment and that of `version` share.
+  SchemaShape shape() { return shape_of(database_); }
   std::map<std::string, std::vector<std::string>> contents(const SchemaShape& shape) {
-    std::map<std::string, std::vector<std::string>> all;
-    for (const auto& [name, table] : shape.tables) {
-      std::string columns;
-      for (const auto& [column, unused] : table.columns)
-        columns += (columns.empty() ? "" : ", ") + sql_name(column);
-      all[name] = database_.rows(
-          fmt::format("SELECT {} FROM {} ORDER BY {}", columns, name, table.primary_key.front()));
-    }
-    return all;
-  }
-
-  SchemaShape shape() {
-    auto read = introspect(database_.connection(), declared_names());
-    EXPECT_TRUE(read) << read.error().message;
-    return read ? *read : SchemaShape();
+    return schema::contents(database_, shape);
   }
 
   std::vector<std::string> history() {
@@ -178,25 +124,6 @@ TEST_P(Runner, ASecondTimeThereIsNothingToDo) {
   EXPECT_FALSE(database_.connection().in_transaction());
 }
 
-TEST_P(Runner, AFailureAtAnyStatementLeavesTheVersionBefore) {
-  for (const auto& migration : database_.all()) {
-    const int before = migration.version - 1;
-    for (std::size_t at = 1; at <= migration.up.statements.size(); ++at) {
-      ASSERT_TRUE(base::arm_failpoints(fmt::format("migrate.statement=eio@{}", at)));
-      auto failed = migrate(database_.connection(), migration.version, database_.all());
-      ASSERT_TRUE(base::arm_failpoints(""));
-      ASSERT_FALSE(failed) << migration.full_name() << " at " << at;
-      EXPECT_THAT(failed.error().message, HasSubstr(migration.full_name()));
-      EXPECT_FALSE(database_.connection().in_transaction());
-      const Proof proof = database_.proof();
-      EXPECT_EQ(proof.version, before);
-      EXPECT_EQ(proof.state, before == 0 ? State::fresh : State::behind) << proof.why;
-    }
-    database_.migrate_to(migration.version);
-  }
-  EXPECT_EQ(database_.proof().state, State::ready);
-}
-
 TEST_P(Runner, DriftIsNotMigratedOver) {
   database_.migrate_to(6);
   database_.run("DROP INDEX idx_step_logs_duration");
@@ -241,34 +168,6 @@ TEST_P(Runner, AMigrationMustArriveWhereItDeclares) {
   EXPECT_THAT(refused.error().message, HasSubstr("0001_wrong: the migration declares the "
                                                  "fingerprint aa, but its statements lead to"));
   EXPECT_EQ(database_.proof().state, State::fresh);
-}
-
-// Processes, because a process writes a SQLite file with one connection only.
-TEST_P(Runner, ManyProgramsAtOnceApplyEachMigrationOnce) {
-  database_.close();
-  std::vector<pid_t> children;
-  for (int i = 0; i < 8; ++i) {
-    const pid_t child = ::fork();
-    ASSERT_GE(child, 0);
-    if (child == 0) {
-      auto connection =
-          db::open(database_.location(), {.access = db::Access::write, .create = true});
-      if (!connection) ::_exit(100);
-      auto done = migrate(**connection, database_.head(), database_.all());
-      connection->reset();
-      ::_exit(done ? static_cast<int>(done->moves.size()) : 101);
-    }
-    children.push_back(child);
-  }
-  int moves = 0;
-  for (const pid_t child : children) {
-    int status = 0;
-    ASSERT_EQ(::waitpid(child, &status, 0), child);
-    ASSERT_TRUE(WIFEXITED(status));
-    moves += WEXITSTATUS(status);
-  }
-  EXPECT_EQ(moves, database_.head());
-  EXPECT_EQ(database_.proof().state, State::ready);
 }
 
 // What is read in several statements must be of one moment, or the proof would see drift. The way
