@@ -23,6 +23,9 @@ base::Result<void> check_fit(const flow::State& state, Action action, Id session
                        .message = fmt::format("session {} {}", session, why),
                        .remedy = std::move(remedy)};
   };
+  if (state.stop_reason == model::StopReason::does_not_fit)
+    return refuse(fmt::format("can be read, but not gone on with: {}", state.stop_text),
+                  fmt::format("tertulia session messages {}", session));
   if (state.status == SessionStatus::finished || state.status == SessionStatus::terminated ||
       state.status == SessionStatus::failed)
     return refuse(fmt::format("is {} already", model::to_text(state.status)),

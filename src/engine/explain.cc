@@ -81,11 +81,16 @@ base::Result<Explanation> explain(db::Connection& connection, FlowCache& flows, 
   for (const auto& message : *messages) input.messages.push_back(to_said(message, *data));
   input.topic = data->topic;
   input.stored = *std::move(state);
+  input.adopted_rows = data->snapshot.adopted_rows;
+  input.adopted_messages = data->snapshot.adopted_messages;
 
   Explanation explanation;
   const WholeRecord record(input.messages, input.log, data->topic);
   const auto at_step = [&](const flow::State& at) {
     const auto order = at.open->order;
+    // No request of the older system is known, and an adopted session's next row was opened without
+    // one.
+    if (order <= data->snapshot.adopted_rows) return;
     const auto index = static_cast<size_t>(at.open->instruction);
     const auto disagree = [&](std::string what) {
       explanation.request_disagreements.push_back({order, std::move(what)});

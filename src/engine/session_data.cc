@@ -56,6 +56,8 @@ std::string FlowSnapshot::to_text() const {
     for (const auto& [name, profile] : models) profiles[name] = profile;
     out["models"] = std::move(profiles);
   }
+  if (adopted_rows > 0 || adopted_messages > 0)
+    out["adopted"] = json::object{{"rows", adopted_rows}, {"messages", adopted_messages}};
   return base::to_text(out);
 }
 
@@ -88,6 +90,12 @@ base::Result<FlowSnapshot> FlowSnapshot::from_text(std::string_view text) {
   if (models != nullptr && models->is_object())
     for (const auto& each : models->get_object())
       if (each.value().is_object()) snapshot.models.emplace(each.key(), each.value().get_object());
+  const auto adopted = [&](std::string_view pointer) {
+    const json::value* count = base::at_pointer(*parsed, pointer);
+    return count != nullptr && count->is_int64() ? count->get_int64() : 0;
+  };
+  snapshot.adopted_rows = adopted("/adopted/rows");
+  snapshot.adopted_messages = adopted("/adopted/messages");
   return snapshot;
 }
 

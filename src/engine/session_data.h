@@ -49,6 +49,9 @@ struct FlowSnapshot {
   std::map<std::string, base::json::value, std::less<>> variables;  // as the session starts
   flow::Limits limits;
   std::map<std::string, base::json::object, std::less<>> models;  // of steps that name a profile
+  // What stood in an adopted session when it was adopted: see flow::ReplayInput.
+  std::int64_t adopted_rows = 0;
+  std::int64_t adopted_messages = 0;
 
   [[nodiscard]] std::string to_text() const;
   [[nodiscard]] static base::Result<FlowSnapshot> from_text(std::string_view text);

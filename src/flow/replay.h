@@ -22,6 +22,11 @@ struct ReplayInput {
   std::vector<Said> messages;                                 // by position
   std::string topic;
   State stored;
+  // How far the older system wrote: rows up to this order without `reconstructed` in their
+  // result_data, and messages up to this position. Replay takes the round, iteration and result
+  // that they recorded as given.
+  std::int64_t adopted_rows = 0;
+  std::int64_t adopted_messages = 0;
 };
 
 struct Disagreement {

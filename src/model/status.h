@@ -90,6 +90,7 @@ enum class StopReason {
   unsupported,     // paused: the flow needs what this program cannot do yet
   cancelled,       // terminated: a person asked for it
   engine_failure,  // failed: a defect; the log says more
+  does_not_fit,    // an adopted session whose messages do not follow its flow: to be read only
 };
 template <>
 struct Names<StopReason> {
@@ -107,7 +108,8 @@ struct Names<StopReason> {
       std::pair{StopReason::storage_full, std::string_view("storage_full")},
       std::pair{StopReason::unsupported, std::string_view("unsupported")},
       std::pair{StopReason::cancelled, std::string_view("cancelled")},
-      std::pair{StopReason::engine_failure, std::string_view("engine_failure")}};
+      std::pair{StopReason::engine_failure, std::string_view("engine_failure")},
+      std::pair{StopReason::does_not_fit, std::string_view("does_not_fit")}};
 };
 
 }  // namespace tertulia::model

@@ -1,0 +1,32 @@
+#include "adopt/sessions.h"
+
+#include "adopt/session.h"
+
+namespace tertulia::adopt {
+
+base::Result<SessionCounts> adopt_sessions(db::Connection& connection, Flows& flows,
+                                           const std::vector<model::Role>& roles,
+                                           const SessionSettings& settings) {
+  // As they were said; the older system appended and never moved.
+  if (auto done = connection.run_script(
+          "UPDATE messages SET position = p.n FROM (SELECT id, row_number() OVER "
+          "(PARTITION BY session_id ORDER BY id) AS n FROM messages) p WHERE p.id = messages.id");
+      !done)
+    return done.error();
+  std::vector<model::Id> ids;
+  auto read = connection.each_text("SELECT id FROM sessions ORDER BY id", {},
+                                   [&](const db::Row& row) -> base::Result<void> {
+                                     ids.push_back(row.integer(0));
+                                     return {};
+                                   });
+  if (!read) return read.error();
+  SessionCounts counts;
+  for (const model::Id id : ids) {
+    auto adopted = AdoptedSession(connection, roles, settings).adopt(flows, id, counts);
+    if (!adopted) return adopted.error().in("session " + std::to_string(id));
+    ++counts.all;
+  }
+  return counts;
+}
+
+}  // namespace tertulia::adopt
