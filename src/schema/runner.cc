@@ -3,10 +3,15 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+#include <thread>
+
 #include "base/failpoint.h"
+#include "base/log.h"
 #include "schema/compare.h"
 #include "schema/history.h"
 #include "schema/references.h"
+#include "schema/row_counts.h"
 #include "schema/runner_lock.h"
 #include "schema/scratch.h"
 #include "schema/sql_text.h"
@@ -110,9 +115,10 @@ class Run final {
   base::Result<Plan> run() {
     auto lock = internal::RunnerLock::take(connection_, options_);
     if (!lock) return lock.error();
+    if (auto ready = prepare(); !ready) return ready.error();
     bool more = true;
     while (more) {
-      auto moved = move_once();
+      auto moved = move_patiently();
       if (!moved) return moved.error();
       more = *moved;
     }
@@ -120,9 +126,58 @@ class Run final {
   }
 
  private:
+  // Gives the caller his moment before anything is changed.
+  base::Result<void> prepare() {
+    if (!options_.before_first_move) return {};
+    auto situation = read_locked_situation();
+    if (!situation) return situation.error();
+    if (auto may = may_be_moved(*situation, migrations_); !may) return may;
+    const int version = situation->version();
+    if (direction_ == Direction::up ? version >= to_ : version <= to_) return {};
+    auto counts = internal::count_rows(connection_, situation->shape);
+    if (!counts) return counts.error();
+    const bool has_rows = std::any_of(counts->begin(), counts->end(),
+                                      [](const auto& count) { return count.second > 0; });
+    return has_rows ? options_.before_first_move(version) : base::Result<void>();
+  }
+
+  base::Result<db::Transaction> begin() {
+    auto transaction = db::Transaction::begin(connection_);
+    if (!transaction || connection_.engine() == db::Engine::sqlite) return transaction;
+    // Rows are counted before and after, and what other programs write meanwhile must not count.
+    // Nor must somebody's long transaction make everybody wait behind this one.
+    auto set = connection_.run_script(
+        fmt::format("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SET LOCAL lock_timeout = {}",
+                    options_.statement_patience.count()));
+    if (!set) return set.error();
+    return transaction;
+  }
+
+  // In a transaction, because we hold the lock that reading outside one would wait for.
+  base::Result<Situation> read_locked_situation() {
+    auto transaction = begin();
+    if (!transaction) return transaction.error();
+    return read_situation(connection_);
+  }
+
+  // Other sessions' locks on the tables are given time to go, in pauses in which nobody waits for
+  // us.
+  base::Result<bool> move_patiently() {
+    for (int attempt = 1;; ++attempt) {
+      auto moved = move_once();
+      const bool again = !moved && moved.error().code == base::Code::timeout &&
+                         connection_.engine() == db::Engine::postgres &&
+                         attempt < options_.attempts;
+      if (!again) return moved;
+      spdlog::info("{}; attempt {} of {} follows", moved.error().message, attempt + 1,
+                   options_.attempts);
+      std::this_thread::sleep_for(options_.pause);
+    }
+  }
+
   // One migration in one transaction; whether there was one to do.
   base::Result<bool> move_once() {
-    auto transaction = db::Transaction::begin(connection_);
+    auto transaction = begin();
     if (!transaction) return transaction.error();
     auto situation = read_situation(connection_);
     if (!situation) return situation.error();
@@ -141,7 +196,7 @@ class Run final {
               .losses = {}};
     if (auto allowed = allow(move, situation->shape); !allowed) return allowed.error();
     if (options_.on_move) options_.on_move(move);
-    if (auto moved = perform(move, situation->has_history); !moved)
+    if (auto moved = perform(move, *situation); !moved)
       return moved.error().in(move.migration->full_name());
     if (auto committed = transaction->commit(); !committed) return committed.error();
     done_.to = is_up ? version + 1 : version - 1;
@@ -159,11 +214,10 @@ class Run final {
     return {};
   }
 
-  base::Result<void> perform(const Move& move, bool has_history) {
+  base::Result<void> perform(const Move& move, const Situation& before) {
     const auto started = options_.clock->now();
-    if (connection_.engine() == db::Engine::postgres)
-      // Somebody's long transaction must not make everybody wait behind this one.
-      if (auto set = connection_.run_script("SET LOCAL lock_timeout = '10s'"); !set) return set;
+    auto rows_before = internal::count_rows(connection_, before.shape);
+    if (!rows_before) return rows_before.error();
     for (const auto statement : move.script().statements) {
       if (auto passed = base::failpoint("migrate.statement"); !passed) return passed;
       if (auto done = connection_.run_script(statement); !done) return done;
@@ -174,8 +228,12 @@ class Run final {
     if (!shape) return shape.error();
     if (auto as_declared = expect(*shape, after); !as_declared) return as_declared;
     if (auto whole = foreign_keys_hold(*shape); !whole) return whole;
+    auto rows_after = internal::count_rows(connection_, *shape);
+    if (!rows_after) return rows_after.error();
+    if (auto kept = internal::rows_are_kept(*rows_before, *rows_after, move.script()); !kept)
+      return kept;
     if (!is_up) return erase(connection_, *move.migration);
-    if (!has_history)
+    if (!before.has_history)
       if (auto created = create_history(connection_); !created) return created;
     return record(connection_, *move.migration, started, options_.clock->now());
   }

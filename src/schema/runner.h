@@ -1,11 +1,13 @@
 // The runner takes a database from version to version, each migration in one transaction of its
-// own: history read again, statements, foreign keys, fingerprint, history row, commit. Whatever
-// goes wrong, the database is at some version whole. Any number of programs may run at once: one
-// does the work, the others wait for it and find it done.
+// own: history read again, statements, foreign keys, row counts of the tables that it was not meant
+// to change, fingerprint, history row, commit. Whatever goes wrong, the database is at some version
+// whole. Any number of programs may run at once: one does the work, the others wait for it and find
+// it done.
 //
 // The connection must have been opened for writing and be outside a transaction; the call ends so.
 // Errors: drift (the schema is not what its history says, or what the migration declares: named),
-// denied (rows would be lost), timeout (another program holds the lock), storage.
+// denied (rows would be lost), timeout (another program holds a lock for too long), conflict
+// (broken references, or rows that went or came unasked), storage.
 #pragma once
 
 #include <chrono>
@@ -49,7 +51,16 @@ struct RunOptions {
   bool allow_data_loss = false;
   std::chrono::milliseconds lock_patience = std::chrono::seconds(60);
   const base::Clock* clock = &base::Clock::system();
-  std::function<void(const Move&)> on_move = {};  // before each
+  // PostgreSQL: how long a statement waits for other sessions' locks on its tables, while everybody
+  // else waits behind it; then the migration is rolled back and begun again after a pause.
+  std::chrono::milliseconds statement_patience = std::chrono::seconds(5);
+  int attempts = 5;
+  std::chrono::milliseconds pause = std::chrono::seconds(2);
+  std::function<void(const Move&)> on_move = {};  // before each attempt
+  // Once, before the first change to a database that has rows, given its version: the place for a
+  // backup. Outside a transaction, with other migrators kept out on PostgreSQL. An error ends the
+  // run with nothing changed.
+  std::function<base::Result<void>(int from)> before_first_move = {};
 };
 
 // What migrating or rolling back to version `to` would do. Reads only. Invalid where there is no

@@ -170,6 +170,86 @@ TEST_P(Runner, AMigrationMustArriveWhereItDeclares) {
   EXPECT_EQ(database_.proof().state, State::fresh);
 }
 
+// One more migration after the program's own, which leaves the schema as it is.
+std::vector<Migration> with_one_more(const TestDatabase& database, std::string_view up) {
+  std::vector<Migration> all(database.all().begin(), database.all().end());
+  auto more = parse_migration(database.engine(), database.head() + 1, "more", up,
+                              "-- irreversible: it is of a test\n");
+  EXPECT_TRUE(more) << more.error().message;
+  more->fingerprint = all.back().fingerprint;
+  all.push_back(*std::move(more));
+  return all;
+}
+
+TEST_P(Runner, RowsThatGoUnaskedStopIt) {
+  database_.migrate_to(database_.head());
+  database_.run(kRows);
+  std::string_view up = "-- fingerprint sqlite: same\nUPDATE OR REPLACE sessions SET id = 1;";
+  if (database_.engine() == db::Engine::postgres) {
+    database_.run(
+        "CREATE FUNCTION forget() RETURNS void LANGUAGE sql AS 'DELETE FROM adopted_notes'");
+    up = "-- fingerprint postgres: same\nSELECT forget();";
+  } else {
+    // Another session, which becoming the first takes that one's place.
+    database_.run(
+        "INSERT INTO sessions (id, topic, flow_template_id, created_at, updated_at, status, "
+        "current_round, executed_steps_count) SELECT 2, topic, flow_template_id, created_at, "
+        "updated_at, status, current_round, executed_steps_count FROM sessions");
+  }
+  const auto all = with_one_more(database_, up);
+  const auto before = contents(shape());
+  auto refused = migrate(database_.connection(), database_.head() + 1, all);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, base::Code::conflict) << refused.error().message;
+  EXPECT_THAT(refused.error().message,
+              database_.engine() == db::Engine::sqlite
+                  ? HasSubstr("0011_more: sessions had 2 rows and would have 1")
+                  : HasSubstr("0011_more: adopted_notes had 1 rows and would have 0"));
+  EXPECT_EQ(contents(shape()), before);
+}
+
+TEST_P(Runner, RowsThatAMigrationTakesAwayByName) {
+  database_.migrate_to(database_.head());
+  database_.run(kRows);
+  const auto all = with_one_more(
+      database_,
+      "-- fingerprint sqlite: same\n-- fingerprint postgres: same\nDELETE FROM adopted_notes;\n"
+      "INSERT INTO \"roles\" (name, created_at, updated_at, prompt) "
+      "SELECT 'another', created_at, updated_at, prompt FROM roles;");
+  auto done = migrate(database_.connection(), database_.head() + 1, all);
+  ASSERT_TRUE(done) << done.error().message;
+  EXPECT_THAT(database_.rows("SELECT * FROM adopted_notes"), IsEmpty());
+  EXPECT_THAT(database_.rows("SELECT name FROM roles WHERE name = 'another'"), SizeIs(1));
+}
+
+TEST_P(Runner, TheMomentForABackup) {
+  std::vector<int> asked;
+  RunOptions options;
+  options.allow_data_loss = true;
+  options.before_first_move = [&](int from) -> base::Result<void> {
+    EXPECT_FALSE(database_.connection().in_transaction());
+    asked.push_back(from);
+    return {};
+  };
+  auto& connection = database_.connection();
+  ASSERT_TRUE(migrate(connection, database_.head(), database_.all(), options));
+  EXPECT_THAT(asked, IsEmpty());  // nothing was there
+  database_.run(kRows);
+  ASSERT_TRUE(migrate(connection, database_.head(), database_.all(), options));
+  EXPECT_THAT(asked, IsEmpty());  // nothing is to be done
+  ASSERT_TRUE(rollback(connection, 5, database_.all(), options));
+  ASSERT_TRUE(migrate(connection, database_.head(), database_.all(), options));
+  EXPECT_THAT(asked, ElementsAre(database_.head(), 5));
+
+  options.before_first_move = [](int) -> base::Result<void> {
+    return base::Error{.code = base::Code::storage, .message = "no room for a backup"};
+  };
+  auto stopped = rollback(connection, 5, database_.all(), options);
+  ASSERT_FALSE(stopped);
+  EXPECT_EQ(stopped.error().message, "no room for a backup");
+  EXPECT_EQ(database_.proof().state, State::ready);
+}
+
 // What is read in several statements must be of one moment, or the proof would see drift. The way
 // up and down again matters: it leaves the history as it was.
 TEST_P(Runner, AProofBesideAMigratorSeesNoDrift) {
@@ -254,6 +334,47 @@ TEST(RunnerOnPostgres, WhoWaitsTooLongSaysWhy) {
                       {.lock_patience = std::chrono::milliseconds(0)});
   ASSERT_FALSE(late);
   EXPECT_EQ(late.error().code, base::Code::timeout);
+}
+
+// Any statement of any migration may need a table that another session holds.
+TEST(RunnerOnPostgres, TablesHeldByOthersAreWaitedForInTurns) {
+  TestDatabase database(db::Engine::postgres);
+  database.migrate_to(1);
+  auto other = db::open(database.location(), {.access = db::Access::write});
+  ASSERT_TRUE(other);
+  int held = 0;
+  for (int version = 2; version <= database.head(); ++version) {
+    for (const auto& [table, unused] : shape_of(database).tables) {
+      ASSERT_TRUE((*other)->begin());
+      ASSERT_TRUE((*other)->run_script(
+          fmt::format("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE", sql_name(table))));
+      auto late = migrate(database.connection(), version, database.all(),
+                          {.statement_patience = std::chrono::milliseconds(1),
+                           .attempts = 2,
+                           .pause = std::chrono::milliseconds(0)});
+      (*other)->rollback();
+      ASSERT_FALSE(late) << version << " " << table;  // counting its rows needs each
+      EXPECT_EQ(late.error().code, base::Code::timeout) << late.error().message;
+      EXPECT_FALSE(database.connection().in_transaction());
+      EXPECT_EQ(database.proof().version, version - 1);
+      ++held;
+    }
+    // Taken in the middle and given up while we wait: the next attempt does it.
+    int attempts = 0;
+    RunOptions options{.statement_patience = std::chrono::milliseconds(1),
+                       .attempts = 2,
+                       .pause = std::chrono::milliseconds(0)};
+    options.on_move = [&](const Move&) {
+      if (++attempts == 2) return (*other)->rollback();
+      ASSERT_TRUE((*other)->begin());
+      ASSERT_TRUE((*other)->run_script("LOCK TABLE schema_migrations IN SHARE MODE"));
+    };
+    auto done = migrate(database.connection(), version, database.all(), options);
+    ASSERT_TRUE(done) << done.error().message;
+    EXPECT_EQ(attempts, 2);
+  }
+  EXPECT_GT(held, 50);
+  EXPECT_EQ(database.proof().state, State::ready);
 }
 
 }  // namespace

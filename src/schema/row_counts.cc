@@ -1,0 +1,64 @@
+#include "schema/row_counts.h"
+
+#include <fmt/format.h>
+
+#include <set>
+
+#include "schema/sql_text.h"
+
+namespace tertulia::schema::internal {
+namespace {
+
+// The tables whose number of rows the script means to change: INSERT INTO t, REPLACE INTO t,
+// DELETE FROM t, TRUNCATE [TABLE] t, wherever in a statement they stand.
+base::Result<std::set<std::string>> tables_meant(const Script& script) {
+  std::set<std::string> tables;
+  for (const auto statement : script.statements) {
+    const auto tokens = tokens_of(statement);
+    if (!tokens) return tokens.error();
+    for (std::size_t i = 1; i < tokens->size(); ++i) {
+      const Token& before = (*tokens)[i - 1];
+      const Token& token = (*tokens)[i];
+      const bool is_row_change =
+          token.is("into") || (before.is("delete") && token.is("from")) || before.is("truncate");
+      if (!is_row_change) continue;
+      const bool names_it = before.is("truncate") && !token.is("table");
+      const std::size_t at = names_it ? i : i + 1;
+      if (at < tokens->size()) tables.insert((*tokens)[at].text);
+    }
+  }
+  return tables;
+}
+
+}  // namespace
+
+base::Result<RowCounts> count_rows(db::Connection& connection, const SchemaShape& shape) {
+  RowCounts counts;
+  for (const auto& [name, table] : shape.tables) {
+    std::int64_t& rows = counts[name];
+    auto counted = connection.each_text(fmt::format("SELECT count(*) FROM {}", sql_name(name)), {},
+                                        [&](const db::Row& row) -> base::Result<void> {
+                                          rows = row.integer(0);
+                                          return {};
+                                        });
+    if (!counted) return counted.error();
+  }
+  return counts;
+}
+
+base::Result<void> rows_are_kept(const RowCounts& before, const RowCounts& after,
+                                 const Script& script) {
+  auto meant = tables_meant(script);
+  if (!meant) return meant.error();
+  for (const auto& [table, rows] : before) {
+    const auto now = after.find(table);
+    if (now == after.end() || now->second == rows || meant->contains(table)) continue;
+    return base::Error{.code = base::Code::conflict,
+                       .message = fmt::format("{} had {} rows and would have {}, which no "
+                                              "statement of the migration asks for",
+                                              table, rows, now->second)};
+  }
+  return {};
+}
+
+}  // namespace tertulia::schema::internal
