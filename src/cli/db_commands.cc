@@ -9,6 +9,7 @@ void add_db(CLI::App& app, Context& context) {
   add_db_status(*db, context);
   add_db_moves(*db, context);
   add_db_verify(*db, context);
+  add_db_adopt(*db, context);
   add_db_backup(*db, context);
 }
 

@@ -8,6 +8,7 @@ namespace tertulia::cli {
 void add_db_status(CLI::App& db, Context& context);  // init, status, repair
 void add_db_moves(CLI::App& db, Context& context);   // plan, migrate, rollback
 void add_db_verify(CLI::App& db, Context& context);
+void add_db_adopt(CLI::App& db, Context& context);
 void add_db_backup(CLI::App& db, Context& context);  // backup, restore
 
 }  // namespace tertulia::cli

@@ -26,6 +26,11 @@ base::Result<void> replay_all(Context& context, db::Connection& reader,
     if (sessions->empty()) return {};
     for (const auto& session : *sessions) {
       filter.below = session.id;
+      // Its adoption noted that no log explains it.
+      if (session.stop_reason == model::StopReason::does_not_fit) {
+        ++verification.sessions_only_read;
+        continue;
+      }
       auto explained = engine::explain(reader, flows, session.id, context.providers());
       progress.show(++verification.sessions_replayed, 0);
       if (!explained) {
@@ -63,8 +68,8 @@ base::Result<FullVerification> verify_in_full(Context& context, const db::Locati
   if (!connection) return connection.error();
   auto verified = schema::verify(**connection);
   if (!verified) return verified.error();
-  FullVerification verification{
-      .database = *std::move(verified), .sessions_replayed = 0, .unexplained = {}};
+  FullVerification verification;
+  verification.database = *std::move(verified);
   if (verification.database.proof.may_run())
     if (auto replayed = replay_all(context, **connection, verification); !replayed)
       return replayed.error();
@@ -76,6 +81,7 @@ json::object verification_json(const FullVerification& verification, const db::L
   out["broken_references"] = json_list(verification.database.broken_references);
   out["integrity"] = json_list(verification.database.integrity);
   out["sessions_replayed"] = verification.sessions_replayed;
+  out["sessions_only_read"] = verification.sessions_only_read;
   out["unexplained"] = json_list(verification.unexplained);
   out["good"] = verification.good();
   return out;
@@ -91,6 +97,9 @@ void print_verification(const FullVerification& verification) {
              verification.sessions_replayed,
              verification.unexplained.empty() ? "every log explains its session"
                                               : "not every log explains its session");
+  if (verification.sessions_only_read > 0)
+    fmt::print("{} adopted sessions do not follow their flows and are for reading only\n",
+               verification.sessions_only_read);
 }
 
 void add_db_verify(CLI::App& db, Context& context) {

@@ -12,6 +12,7 @@ namespace tertulia::cli {
 struct FullVerification {
   schema::Verification database;
   std::int64_t sessions_replayed = 0;
+  std::int64_t sessions_only_read = 0;   // adopted, and noted as not following their flow
   std::vector<std::string> unexplained;  // "session 3, step 4: ..."
 
   [[nodiscard]] bool good() const { return database.good() && unexplained.empty(); }

@@ -61,31 +61,40 @@ base::Result<std::vector<std::string>> tables_of(db::Connection& connection) {
 }
 
 // What the versions 2, 3 and 4 brought.
-int satisfied_by(const SchemaShape& shape, std::vector<std::string>& missing) {
+int satisfied_by(const SchemaShape& shape, std::vector<Difference>& missing) {
   int satisfied = 4;
-  const auto lacks = [&](int version, std::string what) {
+  const auto lacks = [&](int version, std::string_view table, std::string object,
+                         std::string expected) {
     satisfied = std::min(satisfied, version - 1);
-    missing.push_back(std::move(what));
+    missing.push_back({.table = std::string(table),
+                       .object = std::move(object),
+                       .kind = Difference::Kind::missing,
+                       .expected = std::move(expected),
+                       .found = {},
+                       .can_be_added = false,
+                       .remedy = "tertulia db adopt"});
   };
   for (const OlderTable& each : older_tables())
     if (!shape.tables.contains(std::string(each.name)))
-      lacks(each.name == "step_execution_logs" ? 4 : 1, fmt::format("table {}", each.name));
+      lacks(each.name == "step_execution_logs" ? 4 : 1, each.name, "table",
+            fmt::format("{} columns", find_declared(each.name)->columns.size()));
   const auto lacks_column = [&](const char* table, const char* column) {
     const auto found = shape.tables.find(table);
     return found != shape.tables.end() && !found->second.columns.contains(column);
   };
-  if (lacks_column("flow_templates", "topic")) lacks(2, "column topic of flow_templates");
+  if (lacks_column("flow_templates", "topic")) lacks(2, "flow_templates", "column topic", "text");
   if (lacks_column("flow_steps", "_knowledge_base_config"))
-    lacks(3, "column _knowledge_base_config of flow_steps");
+    lacks(3, "flow_steps", "column _knowledge_base_config", "text");
   const auto log = shape.tables.find("step_execution_logs");
   const auto* declared = find_declared("step_execution_logs");
   if (log == shape.tables.end()) return satisfied;
   for (const auto& column : declared->columns)
     if (!log->second.columns.contains(std::string(column.name)))
-      lacks(4, fmt::format("column {} of step_execution_logs", column.name));
+      lacks(4, declared->name, fmt::format("column {}", column.name), {});
   for (const Index& index : declared->indexes)
     if (!log->second.indexes.contains(std::string(index.name)))
-      lacks(4, fmt::format("index {}", index.name));
+      lacks(4, declared->name, fmt::format("index {}", index.name),
+            fmt::format("({})", index.columns));
   return satisfied;
 }
 
@@ -183,13 +192,13 @@ base::Result<std::vector<AdoptedTable>> adopt_structure(db::Connection& connecti
   if (auto aside = copy.move_aside(recognition.tables); !aside) return aside.error();
   if (auto migrated = run_migrations(connection, now); !migrated) return migrated.error();
   if (auto noted = copy.note_what_was_dropped(); !noted) return noted.error();
-  for (const std::string& what : recognition.missing)
+  for (const Difference& each : recognition.missing)
     if (auto noted = write_note(connection,
                                 {.kind = note::kMissing,
-                                 .table = "schema_migrations",
+                                 .table = each.table,
                                  .row = {},
                                  .column = {},
-                                 .words = fmt::format("the file had no {}", what)},
+                                 .words = each.words()},
                                 now);
         !noted)
       return noted.error();

@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "db/connection.h"
+#include "schema/compare.h"
 
 namespace tertulia::schema {
 
@@ -57,7 +58,7 @@ struct Recognition {
   Origin origin = Origin::fresh;
   std::string why;                   // of foreign: one sentence
   std::vector<std::string> tables;   // ours that are there, in the order of declaration
-  std::vector<std::string> missing;  // "table step_execution_logs", "column topic of ...": of older
+  std::vector<Difference> missing;   // tables, columns and indexes of versions 1 to 4: of older
   std::vector<std::string> unknown;  // tables that are not ours, which are left alone
   // The last version whose tables and columns are all there: 0 to 4.
   int satisfied = 0;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "schema/adoption.h"
 #include "schema/declared.h"
 #include "schema/history.h"
 #include "schema/scratch.h"
@@ -30,6 +31,18 @@ std::vector<std::string> take_away_foreign_indexes(SchemaShape& shape) {
   return notices;
 }
 
+// A SQLite database's file.
+base::Result<std::string> file_of(db::Connection& connection) {
+  std::string file;
+  auto done = connection.each_text("SELECT file FROM pragma_database_list WHERE name = 'main'", {},
+                                   [&](const db::Row& row) -> base::Result<void> {
+                                     file = row.text(0);
+                                     return {};
+                                   });
+  if (!done) return done.error();
+  return file;
+}
+
 class Proving final {
  public:
   Proving(db::Connection& connection, std::span<const Migration> migrations)
@@ -47,10 +60,7 @@ class Proving final {
         conclude(State::fresh, "the database is empty", "tertulia db init");
         break;
       case Standing::foreign:
-        conclude(State::foreign,
-                 fmt::format("this database is the older system's or another program's: {}", why),
-                 "name another database with --db (databases of the older system are adopted by a "
-                 "later release)");
+        done = prove_foreign(std::move(why));
         break;
       case Standing::unfinished:
         conclude(State::unfinished, std::move(why), "restore the backup made before it");
@@ -84,6 +94,26 @@ class Proving final {
 
   const Migration& at(int version) const {
     return migrations_[static_cast<std::size_t>(version) - 1];
+  }
+
+  // The older system's, or another program's.
+  base::Result<void> prove_foreign(std::string words) {
+    if (connection_.engine() == db::Engine::sqlite) {
+      auto found = recognise(connection_);
+      if (!found) return found.error();
+      if (found->origin == Origin::older) {
+        proof_.differences = std::move(found->missing);
+        auto file = file_of(connection_);
+        if (!file) return file.error();
+        conclude(State::older, "this is a database of the older system",
+                 fmt::format("tertulia db adopt {}", *file));
+        return {};
+      }
+      if (!found->why.empty()) words = std::move(found->why);
+    }
+    conclude(State::foreign, fmt::format("this database is another program's: {}", words),
+             "name another database with --db");
+    return {};
   }
 
   base::Result<void> prove_current(SchemaShape& shape) {
@@ -189,6 +219,8 @@ std::string_view state_name(State state) {
       return "unfinished";
     case State::gap:
       return "gap";
+    case State::older:
+      return "older";
     case State::foreign:
       return "foreign";
   }

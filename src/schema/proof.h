@@ -22,7 +22,8 @@ enum class State {
   edited,      // the history names migrations that this program has otherwise
   unfinished,  // a migration broke off
   gap,         // a number is missing in the history
-  foreign,     // of the older system, or of another program altogether
+  older,       // of the older system, to be adopted
+  foreign,     // of another program altogether
 };
 [[nodiscard]] std::string_view state_name(State state);
 

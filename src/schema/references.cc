@@ -16,15 +16,22 @@ std::string leads_nowhere(std::int64_t row, std::string_view table, std::string_
 }  // namespace
 
 base::Result<std::vector<std::string>> broken_references_sqlite(db::Connection& connection,
-                                                                const SchemaShape& shape) {
+                                                                const SchemaShape& shape,
+                                                                Known known) {
   std::vector<std::string> names;
   for (const auto& [name, table] : shape.tables) names.push_back(name);
+  std::string unknown_only;
+  if (known == Known::left_out && shape.tables.contains("adopted_notes"))
+    unknown_only =
+        "AND NOT EXISTS (SELECT 1 FROM adopted_notes n JOIN pragma_foreign_key_list(m.name) l "
+        "ON l.\"from\" = n.column_name WHERE n.kind = 'orphan' AND n.table_name = m.name "
+        "AND n.row_id = f.rowid AND l.id = f.fkid) ";
   std::vector<std::string> broken;
   auto checked = connection.each_text(
       fmt::format("SELECT f.rowid, m.name, f.parent FROM sqlite_schema m "
                   "JOIN pragma_foreign_key_check(m.name) f "
-                  "WHERE m.type = 'table' AND m.name IN ({}) ORDER BY m.name, f.rowid",
-                  internal::literal_list(names)),
+                  "WHERE m.type = 'table' AND m.name IN ({}) {}ORDER BY m.name, f.rowid",
+                  internal::literal_list(names), unknown_only),
       {}, [&](const db::Row& row) -> base::Result<void> {
         broken.push_back(leads_nowhere(row.integer(0), row.text(1), row.text(2)));
         return {};

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <set>
 #include <thread>
 
 #include "base/failpoint.h"
@@ -60,12 +61,10 @@ base::Result<void> may_be_moved(const Situation& situation, std::span<const Migr
     case Standing::behind:
       return {};
     case Standing::foreign:
-      return refuse(
-          fmt::format("this database is the older system's or another program's: {}; "
-                      "it was not touched",
-                      why),
-          "name another database with --db (databases of the older system are adopted by a later "
-          "release)");
+      return refuse(fmt::format("this database is the older system's or another program's: {}; "
+                                "it was not touched",
+                                why),
+                    "tertulia db status");
     case Standing::ahead:
       return refuse(fmt::format("the database is at version {}, this program knows {}",
                                 situation.version(), migrations.size()),
@@ -218,6 +217,8 @@ class Run final {
     const auto started = options_.clock->now();
     auto rows_before = internal::count_rows(connection_, before.shape);
     if (!rows_before) return rows_before.error();
+    auto broken_before = broken_references(before.shape);
+    if (!broken_before) return broken_before.error();
     for (const auto statement : move.script().statements) {
       if (auto passed = base::failpoint("migrate.statement"); !passed) return passed;
       if (auto done = connection_.run_script(statement); !done) return done;
@@ -227,7 +228,7 @@ class Run final {
     auto shape = introspect(connection_, declared_names());
     if (!shape) return shape.error();
     if (auto as_declared = expect(*shape, after); !as_declared) return as_declared;
-    if (auto whole = foreign_keys_hold(*shape); !whole) return whole;
+    if (auto whole = breaks_no_reference(*broken_before, *shape); !whole) return whole;
     auto rows_after = internal::count_rows(connection_, *shape);
     if (!rows_after) return rows_after.error();
     if (auto kept = internal::rows_are_kept(*rows_before, *rows_after, move.script()); !kept)
@@ -238,12 +239,22 @@ class Run final {
     return record(connection_, *move.migration, started, options_.clock->now());
   }
 
-  base::Result<void> foreign_keys_hold(const SchemaShape& shape) {
-    if (connection_.engine() == db::Engine::postgres) return {};  // it never lets them be broken
-    auto broken = broken_references_sqlite(connection_, shape);
+  base::Result<std::set<std::string>> broken_references(const SchemaShape& shape) {
+    // PostgreSQL never lets them be broken.
+    if (connection_.engine() == db::Engine::postgres) return std::set<std::string>();
+    auto broken = broken_references_sqlite(connection_, shape, Known::told);
     if (!broken) return broken.error();
-    if (broken->empty()) return {};
-    return base::Error{.code = base::Code::conflict, .message = broken->front()};
+    return std::set<std::string>(broken->begin(), broken->end());
+  }
+
+  // An adopted database has references that were broken already: they are no migration's doing.
+  base::Result<void> breaks_no_reference(const std::set<std::string>& before,
+                                         const SchemaShape& shape) {
+    auto after = broken_references(shape);
+    if (!after) return after.error();
+    for (const std::string& each : *after)
+      if (!before.contains(each)) return base::Error{.code = base::Code::conflict, .message = each};
+    return {};
   }
 
   // The shape is that of this version: by fingerprint, or, where it has indexes that are not ours,

@@ -146,7 +146,7 @@ TEST_P(Runner, ADatabaseOfAnotherProgramIsNotTouched) {
   auto refused = migrate(database_.connection(), database_.head(), database_.all());
   ASSERT_FALSE(refused);
   EXPECT_THAT(refused.error().message, HasSubstr("the table roles but no history"));
-  EXPECT_THAT(refused.error().remedy, HasSubstr("later release"));
+  EXPECT_THAT(refused.error().remedy, HasSubstr("tertulia db status"));
   EXPECT_EQ(database_.proof().state, State::foreign);
   EXPECT_THAT(database_.rows("SELECT id, name FROM roles"), IsEmpty());
 }

@@ -8,7 +8,7 @@ base::Result<std::vector<std::string>> broken_references(db::Connection& connect
   if (connection.engine() == db::Engine::postgres) return broken_references_postgres(connection);
   auto shape = introspect(connection, declared_names());
   if (!shape) return shape.error();
-  return broken_references_sqlite(connection, *shape);
+  return broken_references_sqlite(connection, *shape, Known::left_out);
 }
 
 base::Result<std::vector<std::string>> integrity_of_file(db::Connection& connection) {
