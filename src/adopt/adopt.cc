@@ -3,32 +3,30 @@
 #include <fmt/format.h>
 
 #include "adopt/translate.h"
+#include "db/value.h"
 #include "schema/rebuild.h"
 #include "store/flows.h"
+#include "store/sql.h"
 
 namespace tertulia::adopt {
 namespace {
 
 base::Result<void> read_notes(db::Connection& connection, Adoption& adoption) {
-  auto notes = connection.each_text(
-      "SELECT kind, table_name, row_id, column_name, words FROM adopted_notes ORDER BY id", {},
-      [&](const db::Row& row) -> base::Result<void> {
-        NoteLine line{.kind = std::string(row.text(0)),
-                      .table = std::string(row.text(1)),
-                      .row = {},
-                      .column = std::string(row.text(3)),
-                      .words = std::string(row.text(4))};
-        if (!row.is_null(2)) line.row = row.integer(2);
-        adoption.notes.push_back(std::move(line));
-        return {};
-      });
+  auto notes = connection.each(store::sql::list_adopted_notes, {},
+                               [&](const db::Row& row) -> base::Result<void> {
+                                 NoteLine line{.kind = std::string(row.text(0)),
+                                               .table = std::string(row.text(1)),
+                                               .row = {},
+                                               .column = std::string(row.text(3)),
+                                               .words = std::string(row.text(4))};
+                                 if (!row.is_null(2)) line.row = row.integer(2);
+                                 adoption.notes.push_back(std::move(line));
+                                 return {};
+                               });
   if (!notes) return notes.error();
-  auto leftovers = connection.each_text("SELECT count(*) FROM adopted_leftovers", {},
-                                        [&](const db::Row& row) -> base::Result<void> {
-                                          adoption.leftovers = row.integer(0);
-                                          return {};
-                                        });
+  auto leftovers = db::read_integer(connection, store::sql::count_adopted_leftovers);
   if (!leftovers) return leftovers.error();
+  adoption.leftovers = *leftovers;
   return {};
 }
 

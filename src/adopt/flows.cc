@@ -3,72 +3,22 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "adopt/translate.h"
 #include "base/sha256.h"
+#include "db/value.h"
 #include "flow/check.h"
 #include "schema/adoption.h"
 #include "store/param.h"
 #include "store/read.h"
+#include "store/sql.h"
 
 namespace tertulia::adopt {
 namespace {
 
 namespace note = schema::note;
-
-constexpr std::string_view kTemplatesText = "SELECT * FROM flow_templates ORDER BY id";
-constexpr db::Sql kTemplates{
-    .name = "adopt_templates", .sqlite = kTemplatesText, .postgres = kTemplatesText};
-constexpr std::string_view kStepsText =
-    "SELECT * FROM flow_steps WHERE flow_template_id = $1 ORDER BY \"order\", id";
-constexpr db::Sql kSteps{.name = "adopt_steps", .sqlite = kStepsText, .postgres = kStepsText};
-constexpr std::string_view kVersionText =
-    "INSERT INTO flow_versions (flow_template_id, number, source_format, source, source_sha256, "
-    "created_at) VALUES ($1, 1, 'yaml', $2, $3, $4) RETURNING id";
-constexpr db::Sql kVersion{
-    .name = "adopt_version", .sqlite = kVersionText, .postgres = kVersionText};
-constexpr std::string_view kOldStepText =
-    "UPDATE flow_steps SET flow_version_id = $2, \"order\" = $3, kind = $4, name = $5, spec = $6 "
-    "WHERE id = $1 RETURNING id";
-constexpr db::Sql kOldStep{
-    .name = "adopt_old_step", .sqlite = kOldStepText, .postgres = kOldStepText};
-constexpr std::string_view kNewStepText =
-    "INSERT INTO flow_steps (flow_template_id, flow_version_id, \"order\", kind, name, spec) "
-    "VALUES ($1, $2, $3, $4, $5, $6) RETURNING id";
-constexpr db::Sql kNewStep{
-    .name = "adopt_new_step", .sqlite = kNewStepText, .postgres = kNewStepText};
-constexpr std::string_view kLostTemplateText =
-    "INSERT INTO flow_templates (id, name, description, is_active, created_at, updated_at) "
-    "VALUES ($1, $2, $3, FALSE, $4, $4) RETURNING id";
-constexpr db::Sql kLostTemplate{
-    .name = "adopt_lost_template", .sqlite = kLostTemplateText, .postgres = kLostTemplateText};
-
-base::Result<model::Id> returned_id(db::Connection& connection, const db::Sql& sql,
-                                    db::Params params) {
-  model::Id id = 0;
-  auto done = connection.each(sql, params, [&](const db::Row& row) -> base::Result<void> {
-    id = row.integer(0);
-    return {};
-  });
-  if (!done) return done.error();
-  return id;
-}
-
-// A description that the template had in the older system stands among the leftovers: its place is
-// the title's.
-base::Result<std::string> old_description(db::Connection& connection, model::Id id) {
-  std::string text;
-  const std::array<db::Param, 1> params = {id};
-  auto done = connection.each_text(
-      "SELECT value FROM adopted_leftovers WHERE table_name = 'flow_templates' AND "
-      "column_name = 'description' AND row_id = $1",
-      params, [&](const db::Row& row) -> base::Result<void> {
-        text = row.text(0);
-        return {};
-      });
-  if (!done) return done.error();
-  return text;
-}
+namespace sql = store::sql;
 
 base::Result<void> store_version(db::Connection& connection, AdoptedFlow& flow,
                                  const std::string& source, base::Timestamp now) {
@@ -81,10 +31,13 @@ base::Result<void> store_version(db::Connection& connection, AdoptedFlow& flow,
              .source = source,
              .source_sha256 = base::sha256_hex(source),
              .created_at = now};
-  const std::array<db::Param, 4> params = {flow.template_id, std::string_view(version.source),
+  const std::array<db::Param, 6> params = {version.flow_template_id,
+                                           version.number,
+                                           store::param(version.source_format),
+                                           std::string_view(version.source),
                                            std::string_view(version.source_sha256),
                                            times.param(now)};
-  auto id = returned_id(connection, kVersion, params);
+  auto id = db::read_integer(connection, sql::insert_flow_version, params);
   if (!id) return id.error();
   version.id = *id;
   return {};
@@ -109,7 +62,8 @@ base::Result<void> store_steps(db::Connection& connection, AdoptedFlow& flow,
                                              store::param(row.kind),
                                              store::param(row.name),
                                              store::param(row.spec)};
-    auto id = returned_id(connection, is_old ? kOldStep : kNewStep, params);
+    auto id = db::read_integer(
+        connection, is_old ? sql::adopt_flow_step : sql::insert_adopted_flow_step, params);
     if (!id) return id.error();
     flow.step_ids.push_back(*id);
   }
@@ -135,7 +89,8 @@ base::Result<void> make_readable_only(db::Connection& connection, AdoptedFlow& f
 
 base::Result<Flows> Flows::adopt(db::Connection& connection, const std::vector<model::Role>& roles,
                                  base::Timestamp now) {
-  auto templates = store::read_all<model::FlowTemplate>(connection, kTemplates, {});
+  auto templates =
+      store::read_all<model::FlowTemplate>(connection, sql::select_adopted_templates, {});
   if (!templates) return templates.error();
   std::vector<std::string> role_names;
   for (const auto& role : roles) role_names.push_back(role.name);
@@ -145,9 +100,10 @@ base::Result<Flows> Flows::adopt(db::Connection& connection, const std::vector<m
     flow.template_id = row.id;
     flow.title = row.description.value_or("");
     const std::array<db::Param, 1> params = {row.id};
-    auto steps = store::read_all<model::FlowStep>(connection, kSteps, params);
+    auto steps = store::read_all<model::FlowStep>(connection, sql::select_adopted_steps, params);
     if (!steps) return steps.error();
-    auto description = old_description(connection, row.id);
+    // A description that it had stands among the leftovers: its place is the title's.
+    auto description = db::read_text(connection, sql::select_old_flow_description, params);
     if (!description) return description.error();
     auto translation = translate({.id = row.id,
                                   .title = flow.title,
@@ -220,11 +176,11 @@ base::Result<const AdoptedFlow*> Flows::of_template(db::Connection& connection,
   const std::array<db::Param, 4> params = {id ? db::Param(*id) : db::Param(nullptr),
                                            std::string_view(name), std::string_view(flow.title),
                                            times.param(now)};
-  auto made = returned_id(connection, kLostTemplate, params);
+  auto made = db::read_integer(connection, sql::insert_lost_flow_template, params);
   if (!made) return made.error();
   flow.template_id = *made;
   if (auto readable = make_readable_only(
-          connection, flow, id ? "its template is not in the file" : "it names none", now);
+          connection, flow, id ? "it is not in the file" : "the session names none", now);
       !readable)
     return readable.error();
   if (auto told = schema::write_note(

@@ -6,10 +6,12 @@
 #include <array>
 
 #include "adopt/translate.h"
+#include "db/value.h"
 #include "flow/replay.h"
 #include "schema/adoption.h"
 #include "store/param.h"
 #include "store/sessions.h"
+#include "store/sql.h"
 #include "store/step_log.h"
 
 namespace tertulia::adopt {
@@ -17,60 +19,15 @@ namespace {
 
 namespace json = base::json;
 namespace note = schema::note;
+namespace sql = store::sql;
 using model::SessionStatus;
 using model::StepStatus;
 using model::StopReason;
-
-constexpr std::string_view kRenameText = "UPDATE session_roles SET role_ref = $2 WHERE id = $1";
-constexpr db::Sql kRename{.name = "adopt_role_ref", .sqlite = kRenameText, .postgres = kRenameText};
-constexpr std::string_view kCastText =
-    "INSERT INTO session_roles (session_id, role_ref, role_id, created_at) "
-    "VALUES ($1, $2, $3, $4) RETURNING id";
-constexpr db::Sql kCast{.name = "adopt_cast", .sqlite = kCastText, .postgres = kCastText};
-constexpr std::string_view kSpeakerText =
-    "UPDATE messages SET speaker_session_role_id = $2 WHERE id = $1";
-constexpr db::Sql kSpeaker{
-    .name = "adopt_speaker", .sqlite = kSpeakerText, .postgres = kSpeakerText};
-constexpr std::string_view kOrderText =
-    "UPDATE step_execution_logs SET execution_order = $2 WHERE id = $1";
-constexpr db::Sql kOrder{.name = "adopt_order", .sqlite = kOrderText, .postgres = kOrderText};
-constexpr std::string_view kCompletedText =
-    "UPDATE step_execution_logs SET status = 'completed' WHERE id = $1";
-constexpr db::Sql kCompleted{
-    .name = "adopt_completed", .sqlite = kCompletedText, .postgres = kCompletedText};
-constexpr std::string_view kLogRowText =
-    "INSERT INTO step_execution_logs (session_id, step_id, execution_order, round_index, "
-    "loop_iteration, attempt_count, status, result_type, result_data, condition_evaluation, "
-    "loop_check_result, error_message, created_at, started_at, completed_at, step_snapshot) "
-    "VALUES ($1, $2, $3, $4, $5, 1, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
-constexpr db::Sql kLogRow{.name = "adopt_log_row", .sqlite = kLogRowText, .postgres = kLogRowText};
-constexpr std::string_view kSessionText =
-    "UPDATE sessions SET status = $2, current_step_id = $3, current_round = $4, "
-    "executed_steps_count = $5, error_reason = $6, stop_reason = $7, ended_at = $8, "
-    "flow_version_id = $9, flow_snapshot = $10, roles_snapshot = $11, seed = $1 WHERE id = $1";
-constexpr db::Sql kSession{
-    .name = "adopt_session", .sqlite = kSessionText, .postgres = kSessionText};
-constexpr std::string_view kStateText =
-    "INSERT INTO machine_states (session_id, state, updated_at) VALUES ($1, $2, $3)";
-constexpr db::Sql kState{.name = "adopt_state", .sqlite = kStateText, .postgres = kStateText};
 
 base::Result<void> run(db::Connection& connection, const db::Sql& sql, db::Params params) {
   auto done = connection.run(sql, params);
   if (!done) return done.error();
   return {};
-}
-
-// Of a row of the cast that may be any session's; empty where there is none.
-base::Result<std::string> ref_of(db::Connection& connection, model::Id session_role) {
-  std::string ref;
-  const std::array<db::Param, 1> params = {session_role};
-  auto done = connection.each_text("SELECT role_ref FROM session_roles WHERE id = $1", params,
-                                   [&](const db::Row& row) -> base::Result<void> {
-                                     ref = row.text(0);
-                                     return {};
-                                   });
-  if (!done) return done.error();
-  return ref;
 }
 
 const model::Role* role_by_id(const std::vector<model::Role>& roles, std::optional<model::Id> id) {
@@ -114,7 +71,10 @@ base::Result<void> AdoptedSession::adopt(Flows& flows, model::Id id, SessionCoun
 
   if (auto bound = bind_cast(); !bound) return bound;
   if (auto found = find_speakers(); !found) return found;
-  std::string why = flow_->why_not;
+  if (auto told = tell_of_lost_step(); !told) return told;
+  std::string why;
+  if (!flow_->why_not.empty())
+    why = fmt::format("its template could not be made a flow: {}", flow_->why_not);
   WalkResult walk;
   if (why.empty()) {
     walk = walk_along({.program = &program_,
@@ -149,6 +109,18 @@ base::Result<void> AdoptedSession::adopt(Flows& flows, model::Id id, SessionCoun
   ++(is_over ? counts.over : counts.can_go_on);
   counts.rows_made += rows_made_;
   return store(*state);
+}
+
+base::Result<void> AdoptedSession::tell_of_lost_step() {
+  if (!session_.current_step_id) return {};
+  const std::array<db::Param, 1> params = {*session_.current_step_id};
+  auto steps = db::read_integer(connection_, sql::count_flow_steps_of_id, params);
+  if (!steps) return steps.error();
+  if (*steps > 0) return {};
+  return tell(note::kMissing, "sessions", session_.id, "current_step_id",
+              fmt::format("it named the step {}, which is not there: where the session stands is "
+                          "told by its messages",
+                          *session_.current_step_id));
 }
 
 base::Result<void> AdoptedSession::bind_cast() {
@@ -192,7 +164,7 @@ base::Result<void> AdoptedSession::bind_role(const flow::RoleDeclaration& declar
       return kept;
     same_role->role_ref = declared.ref;
     const std::array<db::Param, 2> params = {same_role->id, std::string_view(declared.ref)};
-    if (auto renamed = run(connection_, kRename, params); !renamed) return renamed;
+    if (auto renamed = run(connection_, sql::rename_session_role, params); !renamed) return renamed;
     return tell(note::kRenamed, "session_roles", same_role->id, "role_ref",
                 fmt::format("'{}' is called '{}' now, as its flow has it", old, declared.ref));
   }
@@ -204,11 +176,9 @@ base::Result<void> AdoptedSession::bind_role(const flow::RoleDeclaration& declar
                          .created_at = session_.created_at};
   const std::array<db::Param, 4> params = {session_.id, std::string_view(declared.ref),
                                            store::param(role_id), times.param(row.created_at)};
-  auto made = connection_.each(kCast, params, [&](const db::Row& returned) -> base::Result<void> {
-    row.id = returned.integer(0);
-    return {};
-  });
+  auto made = db::read_integer(connection_, sql::insert_adopted_session_role, params);
   if (!made) return made.error();
+  row.id = *made;
   cast_.push_back(std::move(row));
   return {};
 }
@@ -221,7 +191,8 @@ base::Result<void> AdoptedSession::find_speakers() {
       const model::Id speaker = *message.speaker_session_role_id;
       auto own = in_cast([&](const auto& each) { return each.id == speaker; });
       if (own == cast_.end()) {
-        auto ref = ref_of(connection_, speaker);
+        const std::array<db::Param, 1> of_speaker = {speaker};
+        auto ref = db::read_text(connection_, sql::select_role_ref, of_speaker);
         if (!ref) return ref.error();
         if (!ref->empty()) own = in_cast([&](const auto& each) { return each.role_ref == *ref; });
         if (own != cast_.end()) {
@@ -230,7 +201,7 @@ base::Result<void> AdoptedSession::find_speakers() {
               !kept)
             return kept;
           const std::array<db::Param, 2> params = {message.id, own->id};
-          if (auto set = run(connection_, kSpeaker, params); !set) return set;
+          if (auto set = run(connection_, sql::set_message_speaker, params); !set) return set;
           message.speaker_session_role_id = own->id;
         }
         if (auto told = tell(
@@ -352,7 +323,7 @@ base::Result<void> AdoptedSession::write_log(const WalkResult& walk) {
   for (const LogRow& row : walk.rows) {
     if (!moves(row)) continue;
     const std::array<db::Param, 2> params = {log_[*row.older].id, -log_[*row.older].id};
-    if (auto done = run(connection_, kOrder, params); !done) return done;
+    if (auto done = run(connection_, sql::renumber_log_row, params); !done) return done;
   }
   for (const LogRow& row : walk.rows) {
     if (!row.older) {
@@ -362,7 +333,7 @@ base::Result<void> AdoptedSession::write_log(const WalkResult& walk) {
     const auto& older = log_[*row.older];
     if (moves(row)) {
       const std::array<db::Param, 2> params = {older.id, row.order};
-      if (auto done = run(connection_, kOrder, params); !done) return done;
+      if (auto done = run(connection_, sql::renumber_log_row, params); !done) return done;
       const std::string was = std::to_string(older.execution_order);
       if (auto kept = schema::keep_leftover(connection_, "step_execution_logs", older.id,
                                             "execution_order", was);
@@ -377,7 +348,7 @@ base::Result<void> AdoptedSession::write_log(const WalkResult& walk) {
     if (row.message && older.status != StepStatus::completed) {
       const std::string was(older.status ? model::to_text(*older.status) : "NULL");
       const std::array<db::Param, 1> params = {older.id};
-      if (auto done = run(connection_, kCompleted, params); !done) return done;
+      if (auto done = run(connection_, sql::complete_log_row, params); !done) return done;
       if (auto kept =
               schema::keep_leftover(connection_, "step_execution_logs", older.id, "status", was);
           !kept)
@@ -431,7 +402,7 @@ base::Result<void> AdoptedSession::write_row(const LogRow& row) {
       times.param(when),
       std::string_view(snapshot)};
   ++rows_made_;
-  return run(connection_, kLogRow, params);
+  return run(connection_, sql::insert_reconstructed_log_row, params);
 }
 
 base::Result<flow::State> AdoptedSession::rebuild_state() {
@@ -528,11 +499,11 @@ base::Result<void> AdoptedSession::store(const flow::State& state) {
                                             flow_->version.id,
                                             std::string_view(flow_snapshot),
                                             std::string_view(roles_snapshot_)};
-  if (auto updated = run(connection_, kSession, params); !updated) return updated;
+  if (auto updated = run(connection_, sql::adopt_session, params); !updated) return updated;
   const std::string text = state.to_text();
   const std::array<db::Param, 3> stored = {session_.id, std::string_view(text),
                                            times.param(settings_.now)};
-  return run(connection_, kState, stored);
+  return run(connection_, sql::store_machine_state, stored);
 }
 
 }  // namespace tertulia::adopt

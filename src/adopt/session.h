@@ -20,6 +20,7 @@ class AdoptedSession final {
   [[nodiscard]] base::Result<void> adopt(Flows& flows, model::Id id, SessionCounts& counts);
 
  private:
+  [[nodiscard]] base::Result<void> tell_of_lost_step();
   // Binds every role of the flow to a row of the cast; makes the rows that lack.
   [[nodiscard]] base::Result<void> bind_cast();
   [[nodiscard]] base::Result<void> bind_role(const flow::RoleDeclaration& declared);

@@ -1,6 +1,7 @@
 #include "adopt/sessions.h"
 
 #include "adopt/session.h"
+#include "store/sql.h"
 
 namespace tertulia::adopt {
 
@@ -8,17 +9,13 @@ base::Result<SessionCounts> adopt_sessions(db::Connection& connection, Flows& fl
                                            const std::vector<model::Role>& roles,
                                            const SessionSettings& settings) {
   // As they were said; the older system appended and never moved.
-  if (auto done = connection.run_script(
-          "UPDATE messages SET position = p.n FROM (SELECT id, row_number() OVER "
-          "(PARTITION BY session_id ORDER BY id) AS n FROM messages) p WHERE p.id = messages.id");
-      !done)
-    return done.error();
+  if (auto done = connection.run(store::sql::number_messages); !done) return done.error();
   std::vector<model::Id> ids;
-  auto read = connection.each_text("SELECT id FROM sessions ORDER BY id", {},
-                                   [&](const db::Row& row) -> base::Result<void> {
-                                     ids.push_back(row.integer(0));
-                                     return {};
-                                   });
+  auto read = connection.each(store::sql::select_session_ids, {},
+                              [&](const db::Row& row) -> base::Result<void> {
+                                ids.push_back(row.integer(0));
+                                return {};
+                              });
   if (!read) return read.error();
   SessionCounts counts;
   for (const model::Id id : ids) {

@@ -62,13 +62,17 @@ base::Result<db::Location> Context::location() {
 namespace {
 
 base::Result<void> migrate_to_head(const db::Location& location) {
-  auto saved = schema::back_up_if_rows(location);
-  if (!saved) return saved.error().in("the backup before migrating");
-  if (*saved) fmt::print(stderr, "backup: {}\n", (*saved)->file);
   auto connection = db::open(location, {.access = db::Access::write, .create = true});
   if (!connection) return connection.error();
   const auto migrations = schema::migrations(location.engine);
-  auto done = schema::migrate(**connection, static_cast<int>(migrations.size()), migrations);
+  schema::RunOptions run;
+  run.before_first_move = [&](int) -> base::Result<void> {
+    auto saved = schema::back_up(location);
+    if (!saved) return saved.error().in("the backup before migrating");
+    fmt::print(stderr, "backup: {}\n", saved->file);
+    return {};
+  };
+  auto done = schema::migrate(**connection, static_cast<int>(migrations.size()), migrations, run);
   if (!done) return done.error();
   return {};
 }

@@ -37,6 +37,8 @@ base::Result<schema::Plan> plan_of(const db::Location& location, const MoveOptio
   const auto migrations = schema::migrations(location.engine);
   auto proof = schema::prove_at(location);
   if (!proof) return proof.error();
+  if (proof->state == schema::State::older || proof->state == schema::State::foreign)
+    return proof->error();
   const int to = version_wanted(options, direction, proof->version, migrations.size());
   if (proof->state == schema::State::fresh) {
     schema::Plan whole{.from = 0, .to = to, .moves = {}};
@@ -65,8 +67,11 @@ base::Result<int> show_plan(Context& context, const MoveOptions& options,
   return kExitDone;
 }
 
+// A backup is made by whoever is about to change something, with other migrators kept out where the
+// engine can; `backup` says which it was.
 base::Result<schema::Plan> perform(const db::Location& location, const MoveOptions& options,
-                                   schema::Direction direction, int to) {
+                                   schema::Direction direction, int to,
+                                   std::optional<schema::Backup>* backup) {
   const bool is_up = direction == schema::Direction::up;
   auto connection = db::open(location, {.access = db::Access::write, .create = is_up});
   if (!connection) return connection.error();
@@ -76,6 +81,17 @@ base::Result<schema::Plan> perform(const db::Location& location, const MoveOptio
     fmt::print(stderr, "{} {} ...\n", each.direction == schema::Direction::up ? "up" : "down",
                each.migration->full_name());
   };
+  if (backup != nullptr)
+    run.before_first_move = [&](int) -> base::Result<void> {
+      auto saved = [&] {
+        ProgressLine progress("saving the database", "pages");
+        return schema::back_up(location, {}, progress.callback());
+      }();
+      if (!saved) return saved.error().in("the backup before the change");
+      *backup = *std::move(saved);
+      fmt::print(stderr, "backup: {}\n", (*backup)->file);
+      return {};
+    };
   const auto migrations = schema::migrations(location.engine);
   return is_up ? schema::migrate(**connection, to, migrations, run)
                : schema::rollback(**connection, to, migrations, run);
@@ -93,15 +109,9 @@ base::Result<int> move(Context& context, const MoveOptions& options, schema::Dir
   auto plan = plan_of(*location, options, direction);
   if (!plan) return plan.error();
   std::optional<schema::Backup> backup;
-  // What will be refused, or has nothing to do, needs none.
-  if (!plan->moves.empty() && !options.backup_done && !is_refused(*plan, options)) {
-    ProgressLine progress("saving the database", "pages");
-    auto saved = schema::back_up_if_rows(*location, progress.callback());
-    if (!saved) return saved.error().in("the backup before the change");
-    backup = *std::move(saved);
-  }
-  if (backup) fmt::print(stderr, "backup: {}\n", backup->file);
-  auto done = perform(*location, options, direction, plan->to);
+  // What will be refused needs none.
+  const bool saves = !options.backup_done && !is_refused(*plan, options);
+  auto done = perform(*location, options, direction, plan->to, saves ? &backup : nullptr);
   if (!done) {
     base::Error error = done.error();
     if (backup && error.remedy.empty())
@@ -155,8 +165,8 @@ base::Result<int> migrate_copy(Context& context, const MoveOptions& options) {
     if (!copied) return copied.error();
   }
   const int head = static_cast<int>(schema::migrations(location->engine).size());
-  auto done =
-      perform(copy.location(), options, schema::Direction::up, options.to >= 0 ? options.to : head);
+  auto done = perform(copy.location(), options, schema::Direction::up,
+                      options.to >= 0 ? options.to : head, nullptr);
   if (!done) return done.error().in("on the copy");
   std::optional<FullVerification> verification;
   std::optional<RehearsedStep> step;

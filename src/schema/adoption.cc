@@ -198,7 +198,7 @@ base::Result<std::vector<AdoptedTable>> adopt_structure(db::Connection& connecti
                                  .table = each.table,
                                  .row = {},
                                  .column = {},
-                                 .words = each.words()},
+                                 .words = fmt::format("the {} was not there", each.object)},
                                 now);
         !noted)
       return noted.error();

@@ -27,13 +27,6 @@ std::string aside(std::string_view table) {
   return fmt::format("older_{}", table);
 }
 
-// SQL text in single quotes.
-std::string literal(std::string_view text) {
-  std::string out = "'";
-  for (const char c : text) out += c == '\'' ? std::string("''") : std::string(1, c);
-  return out + "'";
-}
-
 // What stands where the older system left NULL and there must be something.
 std::string_view filling(std::string_view table, const ColumnDescription& column) {
   if (column.name == "status") return "'not_started'";
@@ -47,7 +40,7 @@ std::string_view filling(std::string_view table, const ColumnDescription& column
 template <class E>
 std::string known_values() {
   std::vector<std::string> values;
-  for (const auto& [value, text] : model::Names<E>::all) values.push_back(literal(text));
+  for (const auto& [value, text] : model::Names<E>::all) values.push_back(sql_literal(text));
   return fmt::format("{}", fmt::join(values, ", "));
 }
 
@@ -138,8 +131,8 @@ base::Result<void> AdoptionCopy::note_filled(const TableDescription& table,
   return run(fmt::format(
       "INSERT INTO adopted_notes (kind, table_name, row_id, column_name, words, created_at) "
       "SELECT '{0}', '{1}', id, {2}, {3}, '{4}' FROM {5} WHERE {6} IS NULL",
-      note::kFilled, table.name, literal(column.name),
-      literal(fmt::format("it was NULL, and is {} now", filling(table.name, column))),
+      note::kFilled, table.name, sql_literal(column.name),
+      sql_literal(fmt::format("it was NULL, and is {} now", filling(table.name, column))),
       base::to_iso8601(now_), aside(table.name), sql_name(column.name)));
 }
 
@@ -157,7 +150,7 @@ base::Result<void> AdoptionCopy::keep_other_columns(const TableDescription& tabl
             fmt::format("INSERT INTO adopted_leftovers (table_name, row_id, column_name, value) "
                         "SELECT '{0}', id, {1}, CASE typeof({2}) WHEN 'blob' THEN hex({2}) "
                         "ELSE CAST({2} AS TEXT) END FROM {3} WHERE {2} IS NOT NULL",
-                        table.name, literal(old), sql_name(old), aside(table.name)));
+                        table.name, sql_literal(old), sql_name(old), aside(table.name)));
         !kept)
       return kept;
   }
@@ -229,7 +222,7 @@ base::Result<void> AdoptionCopy::read_times(const TableDescription& table,
             keep_leftover(connection_, table.name, change.row, column.name, change.old_text);
         !kept)
       return kept;
-    const std::string value = change.time       ? literal(base::to_iso8601(*change.time))
+    const std::string value = change.time       ? sql_literal(base::to_iso8601(*change.time))
                               : column.nullable ? std::string("NULL")
                                                 : std::string(filling(table.name, column));
     if (auto set = run(fmt::format("UPDATE {} SET {} = {} WHERE id = {}", table.name, name, value,
@@ -283,12 +276,12 @@ base::Result<std::int64_t> AdoptionCopy::bring_back(std::string_view table_name)
   const TableDescription& table = *find_declared(table_name);
   const std::string old = aside(table_name);
   old_columns_.clear();
-  auto read =
-      connection_.each_text(fmt::format("SELECT name FROM pragma_table_xinfo({})", literal(old)),
-                            {}, [&](const db::Row& row) -> base::Result<void> {
-                              old_columns_.emplace_back(row.text(0));
-                              return {};
-                            });
+  auto read = connection_.each_text(
+      fmt::format("SELECT name FROM pragma_table_xinfo({})", sql_literal(old)), {},
+      [&](const db::Row& row) -> base::Result<void> {
+        old_columns_.emplace_back(row.text(0));
+        return {};
+      });
   if (!read) return read.error();
 
   std::vector<std::string> columns, values;

@@ -14,6 +14,7 @@
 #include "db/postgres_tools.h"
 #include "db/sqlite_backup.h"
 #include "db/sqlite_connection.h"
+#include "db/value.h"
 #include "schema/history.h"
 
 namespace tertulia::schema {
@@ -114,16 +115,6 @@ fs::path default_path(const std::string& stem, int version, const base::Clock& c
   return path;
 }
 
-base::Result<std::string> one_text(db::Connection& connection, std::string_view sql) {
-  std::string text;
-  auto done = connection.each_text(sql, {}, [&](const db::Row& row) -> base::Result<void> {
-    text = row.text(0);
-    return {};
-  });
-  if (!done) return done.error();
-  return text;
-}
-
 // What SQLite says against the file itself, not against what rows hold: a NULL where none should
 // be is as true of a faithful copy as of the original, and older programs have left some.
 constexpr std::string_view kDamage =
@@ -132,7 +123,7 @@ constexpr std::string_view kDamage =
     "AND integrity_check NOT LIKE 'CHECK constraint failed in %' LIMIT 1";
 
 base::Result<void> is_sound(db::Connection& connection, const std::string& path) {
-  auto damage = one_text(connection, kDamage);
+  auto damage = db::read_text(connection, kDamage);
   if (!damage) return damage.error();
   if (damage->empty()) return {};
   return base::Error{.code = base::Code::storage,
@@ -154,13 +145,6 @@ base::Result<void> same_counts(const RowCounts& expected, const RowCounts& found
   }
   return base::Error{.code = base::Code::storage,
                      .message = fmt::format("{} has tables that the original lacks", path)};
-}
-
-// Other programs' tables may have any name.
-std::string in_quotes(std::string_view name) {
-  std::string text = "\"";
-  for (const char c : name) text += c == '"' ? std::string("\"\"") : std::string(1, c);
-  return text + "\"";
 }
 
 base::Result<Backup> describe(db::Connection& connection, std::string file) {
@@ -227,9 +211,9 @@ base::Result<Backup> back_up_postgres(const db::Location& from, const std::optio
   if (!transaction) return transaction.error();
   if (auto set = (*source)->run_script("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"); !set)
     return set.error();
-  auto snapshot = one_text(**source, "SELECT pg_export_snapshot()");
+  auto snapshot = db::read_text(**source, "SELECT pg_export_snapshot()");
   if (!snapshot) return snapshot.error();
-  auto name = one_text(**source, "SELECT current_database()");
+  auto name = db::read_text(**source, "SELECT current_database()");
   if (!name) return name.error();
   auto backup = describe(**source, {});
   if (!backup) return backup.error();
@@ -294,30 +278,6 @@ base::Result<Backup> restore_postgres(const fs::path& file, const db::Location& 
 }
 
 }  // namespace
-
-base::Result<RowCounts> count_rows(db::Connection& connection) {
-  RowCounts rows;
-  auto listed = connection.each_text(
-      connection.engine() == db::Engine::sqlite
-          ? "SELECT name FROM pragma_table_list WHERE schema = 'main' "
-            "AND type IN ('table', 'shadow') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
-          : "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') "
-            "AND relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema())",
-      {}, [&](const db::Row& row) -> base::Result<void> {
-        rows.emplace(row.text(0), 0);
-        return {};
-      });
-  if (!listed) return listed.error();
-  for (auto& [table, count] : rows) {
-    auto counted = connection.each_text(fmt::format("SELECT count(*) FROM {}", in_quotes(table)),
-                                        {}, [&](const db::Row& row) -> base::Result<void> {
-                                          count = row.integer(0);
-                                          return {};
-                                        });
-    if (!counted) return counted.error();
-  }
-  return rows;
-}
 
 base::Result<Backup> back_up(const db::Location& from, const std::optional<fs::path>& to,
                              const Progress& progress, const base::Clock& clock) {

@@ -16,23 +16,19 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
-#include <map>
 #include <optional>
 #include <string>
 
 #include "base/clock.h"
 #include "base/result.h"
 #include "db/connection.h"
+#include "schema/row_counts.h"
 
 namespace tertulia::schema {
 
 // Is told how far a long piece of work is, in a unit of its own (pages, rows); from the calling
 // thread. `total` may grow. Empty: nobody wants to know.
 using Progress = std::function<void(std::int64_t done, std::int64_t total)>;
-
-// By table; of all tables, whoever's they are.
-using RowCounts = std::map<std::string, std::int64_t>;
-[[nodiscard]] base::Result<RowCounts> count_rows(db::Connection& connection);
 
 struct Backup {
   std::string file;
@@ -48,8 +44,8 @@ struct Backup {
                                            const Progress& progress = {},
                                            const base::Clock& clock = base::Clock::system());
 
-// What a program does before it changes a schema: saves a database that holds rows, under the name
-// above. Nothing where it holds none, or is not there. Unavailable on PostgreSQL without pg_dump.
+// What a program does before it replaces a database: saves one that holds rows, under the name
+// above. Nothing where it holds none, or is not there.
 [[nodiscard]] base::Result<std::optional<Backup>> back_up_if_rows(const db::Location& from,
                                                                   const Progress& progress = {});
 

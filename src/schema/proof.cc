@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "db/value.h"
 #include "schema/adoption.h"
 #include "schema/declared.h"
 #include "schema/history.h"
@@ -29,18 +30,6 @@ std::vector<std::string> take_away_foreign_indexes(SchemaShape& shape) {
     });
   }
   return notices;
-}
-
-// A SQLite database's file.
-base::Result<std::string> file_of(db::Connection& connection) {
-  std::string file;
-  auto done = connection.each_text("SELECT file FROM pragma_database_list WHERE name = 'main'", {},
-                                   [&](const db::Row& row) -> base::Result<void> {
-                                     file = row.text(0);
-                                     return {};
-                                   });
-  if (!done) return done.error();
-  return file;
 }
 
 class Proving final {
@@ -103,7 +92,8 @@ class Proving final {
       if (!found) return found.error();
       if (found->origin == Origin::older) {
         proof_.differences = std::move(found->missing);
-        auto file = file_of(connection_);
+        auto file =
+            db::read_text(connection_, "SELECT file FROM pragma_database_list WHERE name = 'main'");
         if (!file) return file.error();
         conclude(State::older, "this is a database of the older system",
                  fmt::format("tertulia db adopt {}", *file));

@@ -12,17 +12,11 @@
 
 #include "base/failpoint.h"
 #include "base/log.h"
+#include "db/value.h"
 #include "schema/sql_text.h"
 
 namespace tertulia::schema {
 namespace {
-
-// Always in quotes: the tables' names and columns may be anybody's, keywords too.
-std::string quoted(std::string_view name) {
-  std::string text = "\"";
-  for (const char c : name) text.append(c == '"' ? 2 : 1, c);
-  return text + '"';
-}
 
 // SQLite's names do not distinguish the case of ASCII letters.
 std::string folded(std::string_view name) {
@@ -33,18 +27,6 @@ std::string folded(std::string_view name) {
 
 base::Error error(base::Code code, std::string message) {
   return {.code = code, .message = std::move(message)};
-}
-
-// One integer of one row; 0 where there is no row.
-base::Result<std::int64_t> number(db::Connection& connection, std::string_view sql,
-                                  db::Params params = {}) {
-  std::int64_t value = 0;
-  auto done = connection.each_text(sql, params, [&](const db::Row& row) -> base::Result<void> {
-    value = row.integer(0);
-    return {};
-  });
-  if (!done) return done.error();
-  return value;
 }
 
 struct Object {
@@ -123,12 +105,13 @@ class Rebuilding final {
   }
 
   base::Result<std::int64_t> count(std::string_view table) {
-    return number(connection_, fmt::format("SELECT count(*) FROM {}", quoted(table)));
+    return db::read_integer(connection_,
+                            fmt::format("SELECT count(*) FROM {}", quoted_name(table)));
   }
 
   base::Result<void> read_counter() {
-    auto has =
-        number(connection_, "SELECT count(*) FROM sqlite_schema WHERE name = 'sqlite_sequence'");
+    auto has = db::read_integer(
+        connection_, "SELECT count(*) FROM sqlite_schema WHERE name = 'sqlite_sequence'");
     if (!has) return has.error();
     if (*has == 0) return {};
     return each("SELECT seq FROM sqlite_sequence WHERE name = $1 COLLATE NOCASE",
@@ -149,7 +132,7 @@ class Rebuilding final {
       return error(base::Code::invalid,
                    fmt::format("this does not create the table {}: {:.60}", table_, create_sql_));
     const Token& name = (*tokens)[2];
-    return run(fmt::format("{}{}{}", create_sql_.substr(0, name.begin), quoted(new_table_),
+    return run(fmt::format("{}{}{}", create_sql_.substr(0, name.begin), quoted_name(new_table_),
                            create_sql_.substr(name.end)));
   }
 
@@ -177,7 +160,7 @@ class Rebuilding final {
     auto new_columns = columns_of(new_table_);
     if (!new_columns) return new_columns.error();
     std::map<std::string, std::string> values;
-    for (const auto& [name, is_generated] : *old_columns) values[folded(name)] = quoted(name);
+    for (const auto& [name, is_generated] : *old_columns) values[folded(name)] = quoted_name(name);
     for (const auto& given : options_.values) {
       const bool is_new =
           std::any_of(new_columns->begin(), new_columns->end(), [&](const Column& column) {
@@ -194,15 +177,16 @@ class Rebuilding final {
     for (const auto& [name, is_generated] : *new_columns) {
       const auto value = values.find(folded(name));
       if (is_generated || value == values.end()) continue;
-      into.push_back(quoted(name));
+      into.push_back(quoted_name(name));
       from.push_back(value->second);
     }
     if (into.empty() && rows_ == 0) return {};
     if (into.empty())
       return error(base::Code::invalid,
                    fmt::format("the new shape of {} has none of its columns", table_));
-    auto copied = run(fmt::format("INSERT INTO {} ({}) SELECT {} FROM {}", quoted(new_table_),
-                                  fmt::join(into, ", "), fmt::join(from, ", "), quoted(table_)));
+    auto copied =
+        run(fmt::format("INSERT INTO {} ({}) SELECT {} FROM {}", quoted_name(new_table_),
+                        fmt::join(into, ", "), fmt::join(from, ", "), quoted_name(table_)));
     if (!copied) return copied.error().in(fmt::format("copying the rows of {}", table_));
     auto rows = count(new_table_);
     if (!rows) return rows.error();
@@ -216,10 +200,11 @@ class Rebuilding final {
   // In SQLite's older way of renaming, which changes the table's name and nothing else: the other
   // way reads the whole schema, and stops at a view on the table that is not there at this moment.
   base::Result<void> swap() {
-    if (auto dropped = run(fmt::format("DROP TABLE {}", quoted(table_))); !dropped) return dropped;
+    if (auto dropped = run(fmt::format("DROP TABLE {}", quoted_name(table_))); !dropped)
+      return dropped;
     if (auto set = run("PRAGMA legacy_alter_table = ON"); !set) return set;
-    auto renamed =
-        run(fmt::format("ALTER TABLE {} RENAME TO {}", quoted(new_table_), quoted(table_)));
+    auto renamed = run(
+        fmt::format("ALTER TABLE {} RENAME TO {}", quoted_name(new_table_), quoted_name(table_)));
     auto reset = connection_.run_script("PRAGMA legacy_alter_table = OFF");
     return renamed ? reset : renamed;
   }
@@ -315,7 +300,7 @@ class Rebuilding final {
         [&](const db::Row& row) -> base::Result<void> {
           if (row.text(0) == "view")
             probes.emplace_back(fmt::format("the view {}", row.text(1)),
-                                fmt::format("SELECT * FROM {}", quoted(row.text(1))));
+                                fmt::format("SELECT * FROM {}", quoted_name(row.text(1))));
           else
             triggered.emplace_back(row.text(2));
           return {};
@@ -326,8 +311,8 @@ class Rebuilding final {
       if (!columns) continue;  // a view that does not work: told as such
       std::vector<std::string> same;
       for (const auto& [name, is_generated] : *columns)
-        if (!is_generated) same.push_back(fmt::format("{0} = {0}", quoted(name)));
-      const std::string name = quoted(table);
+        if (!is_generated) same.push_back(fmt::format("{0} = {0}", quoted_name(name)));
+      const std::string name = quoted_name(table);
       const auto words = [&](std::string_view what) {
         return fmt::format("a trigger of {} on {}", table, what);
       };
@@ -377,7 +362,7 @@ base::Result<ForeignKeysOff> ForeignKeysOff::begin(db::Connection& connection) {
   if (connection.in_transaction())
     return error(base::Code::internal,
                  "foreign keys can be turned off only before a transaction begins");
-  auto enforced = number(connection, "PRAGMA foreign_keys");
+  auto enforced = db::read_integer(connection, "PRAGMA foreign_keys");
   if (!enforced) return enforced.error();
   if (*enforced == 0) return ForeignKeysOff(nullptr);
   if (auto off = connection.run_script("PRAGMA foreign_keys = OFF"); !off) return off.error();
@@ -406,7 +391,7 @@ base::Result<void> rebuild_table(db::Connection& connection, std::string_view ta
     return error(base::Code::internal, "only SQLite's tables are rebuilt");
   if (!connection.in_transaction())
     return error(base::Code::internal, "a table is rebuilt within a transaction");
-  auto enforced = number(connection, "PRAGMA foreign_keys");
+  auto enforced = db::read_integer(connection, "PRAGMA foreign_keys");
   if (!enforced) return enforced.error();
   if (*enforced != 0)
     return error(

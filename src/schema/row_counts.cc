@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 
 #include <set>
+#include <vector>
 
+#include "db/value.h"
 #include "schema/sql_text.h"
 
-namespace tertulia::schema::internal {
+namespace tertulia::schema {
 namespace {
 
 // The tables whose number of rows the script means to change: INSERT INTO t, REPLACE INTO t,
@@ -30,20 +32,40 @@ base::Result<std::set<std::string>> tables_meant(const Script& script) {
   return tables;
 }
 
-}  // namespace
-
-base::Result<RowCounts> count_rows(db::Connection& connection, const SchemaShape& shape) {
+base::Result<RowCounts> count_rows_of(db::Connection& connection,
+                                      const std::vector<std::string>& tables) {
   RowCounts counts;
-  for (const auto& [name, table] : shape.tables) {
-    std::int64_t& rows = counts[name];
-    auto counted = connection.each_text(fmt::format("SELECT count(*) FROM {}", sql_name(name)), {},
-                                        [&](const db::Row& row) -> base::Result<void> {
-                                          rows = row.integer(0);
-                                          return {};
-                                        });
-    if (!counted) return counted.error();
+  for (const std::string& table : tables) {
+    auto rows =
+        db::read_integer(connection, fmt::format("SELECT count(*) FROM {}", quoted_name(table)));
+    if (!rows) return rows.error();
+    counts[table] = *rows;
   }
   return counts;
+}
+
+}  // namespace
+
+base::Result<RowCounts> count_rows(db::Connection& connection) {
+  std::vector<std::string> tables;
+  auto listed = connection.each_text(
+      connection.engine() == db::Engine::sqlite
+          ? "SELECT name FROM pragma_table_list WHERE schema = 'main' "
+            "AND type IN ('table', 'shadow') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
+          : "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') "
+            "AND relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema())",
+      {}, [&](const db::Row& row) -> base::Result<void> {
+        tables.emplace_back(row.text(0));
+        return {};
+      });
+  if (!listed) return listed.error();
+  return count_rows_of(connection, tables);
+}
+
+base::Result<RowCounts> count_rows(db::Connection& connection, const SchemaShape& shape) {
+  std::vector<std::string> tables;
+  for (const auto& [name, table] : shape.tables) tables.push_back(name);
+  return count_rows_of(connection, tables);
 }
 
 base::Result<void> rows_are_kept(const RowCounts& before, const RowCounts& after,
@@ -61,4 +83,4 @@ base::Result<void> rows_are_kept(const RowCounts& before, const RowCounts& after
   return {};
 }
 
-}  // namespace tertulia::schema::internal
+}  // namespace tertulia::schema

@@ -9,6 +9,7 @@
 
 #include "base/failpoint.h"
 #include "base/log.h"
+#include "db/value.h"
 #include "schema/compare.h"
 #include "schema/history.h"
 #include "schema/references.h"
@@ -19,16 +20,6 @@
 
 namespace tertulia::schema {
 namespace {
-
-base::Result<std::int64_t> count(db::Connection& connection, const std::string& sql) {
-  std::int64_t rows = 0;
-  auto done = connection.each_text(sql, {}, [&](const db::Row& row) -> base::Result<void> {
-    rows = row.integer(0);
-    return {};
-  });
-  if (!done) return done.error();
-  return rows;
-}
 
 // What of the script's drops holds something. Tables that an earlier move is yet to make or has
 // yet to take away hold nothing of their own.
@@ -41,7 +32,7 @@ base::Result<std::vector<Loss>> losses_of(db::Connection& connection, const Scri
     if (!column.empty() && !there->second.columns.contains(column)) continue;
     std::string sql = fmt::format("SELECT count(*) FROM {}", sql_name(table));
     if (!column.empty()) sql += fmt::format(" WHERE {} IS NOT NULL", sql_name(column));
-    auto rows = count(connection, sql);
+    auto rows = db::read_integer(connection, sql);
     if (!rows) return rows.error();
     if (*rows > 0) losses.push_back({.table = table, .column = column, .rows = *rows});
   }
@@ -133,7 +124,7 @@ class Run final {
     if (auto may = may_be_moved(*situation, migrations_); !may) return may;
     const int version = situation->version();
     if (direction_ == Direction::up ? version >= to_ : version <= to_) return {};
-    auto counts = internal::count_rows(connection_, situation->shape);
+    auto counts = count_rows(connection_, situation->shape);
     if (!counts) return counts.error();
     const bool has_rows = std::any_of(counts->begin(), counts->end(),
                                       [](const auto& count) { return count.second > 0; });
@@ -215,7 +206,7 @@ class Run final {
 
   base::Result<void> perform(const Move& move, const Situation& before) {
     const auto started = options_.clock->now();
-    auto rows_before = internal::count_rows(connection_, before.shape);
+    auto rows_before = count_rows(connection_, before.shape);
     if (!rows_before) return rows_before.error();
     auto broken_before = broken_references(before.shape);
     if (!broken_before) return broken_before.error();
@@ -229,10 +220,9 @@ class Run final {
     if (!shape) return shape.error();
     if (auto as_declared = expect(*shape, after); !as_declared) return as_declared;
     if (auto whole = breaks_no_reference(*broken_before, *shape); !whole) return whole;
-    auto rows_after = internal::count_rows(connection_, *shape);
+    auto rows_after = count_rows(connection_, *shape);
     if (!rows_after) return rows_after.error();
-    if (auto kept = internal::rows_are_kept(*rows_before, *rows_after, move.script()); !kept)
-      return kept;
+    if (auto kept = rows_are_kept(*rows_before, *rows_after, move.script()); !kept) return kept;
     if (!is_up) return erase(connection_, *move.migration);
     if (!before.has_history)
       if (auto created = create_history(connection_); !created) return created;

@@ -100,7 +100,9 @@ std::string canonical_expression(std::string_view sql) {
 }
 
 std::string literal_list(std::span<const std::string> names) {
-  return fmt::format("'{}'", fmt::join(names, "', '"));
+  std::vector<std::string> literals;
+  for (const std::string& name : names) literals.push_back(sql_literal(name));
+  return fmt::format("{}", fmt::join(literals, ", "));
 }
 
 std::string foreign_key_words(const std::vector<std::string>& columns, std::string_view parent,

@@ -180,6 +180,13 @@ bool needs_no_quotes(std::string_view name) {
          });
 }
 
+// Between quotes, those inside doubled.
+std::string in_quotes(std::string_view text, char quote) {
+  std::string out(1, quote);
+  for (const char c : text) out.append(c == quote ? 2 : 1, c);
+  return out + quote;
+}
+
 }  // namespace
 
 base::Result<std::vector<Token>> tokens_of(std::string_view sql) {
@@ -241,12 +248,15 @@ std::size_t closing(const std::vector<Token>& tokens, std::size_t open) {
 std::string sql_name(std::string_view name) {
   // The one reserved word among our names.
   if (needs_no_quotes(name) && name != "order") return std::string(name);
-  std::string text = "\"";
-  for (const char c : name) {
-    if (c == '"') text += '"';
-    text += c;
-  }
-  return text + '"';
+  return quoted_name(name);
+}
+
+std::string quoted_name(std::string_view name) {
+  return in_quotes(name, '"');
+}
+
+std::string sql_literal(std::string_view text) {
+  return in_quotes(text, '\'');
 }
 
 }  // namespace tertulia::schema

@@ -44,5 +44,9 @@ struct Token {
 
 // A name as SQL: in double quotes where it must be.
 [[nodiscard]] std::string sql_name(std::string_view name);
+// A name in double quotes, whatever it is: of tables that may be anybody's.
+[[nodiscard]] std::string quoted_name(std::string_view name);
+// A text as SQL, in single quotes.
+[[nodiscard]] std::string sql_literal(std::string_view text);
 
 }  // namespace tertulia::schema

@@ -1,6 +1,7 @@
 #include "store/flows.h"
 
 #include "base/sha256.h"
+#include "db/value.h"
 #include "store/param.h"
 #include "store/read.h"
 #include "store/sql.h"
@@ -8,25 +9,14 @@
 namespace tertulia::store {
 namespace {
 
-base::Result<Id> insert_returning_id(db::Connection& connection, const db::Sql& sql,
-                                     db::Params params) {
-  Id id = 0;
-  auto done = connection.each(sql, params, [&](const db::Row& row) -> base::Result<void> {
-    id = row.integer(0);
-    return {};
-  });
-  if (!done) return done.error();
-  return id;
-}
-
 // The flow's id: its row is made, or brought up to what the new version says of it.
 base::Result<Id> save_template(db::Connection& connection, const NewFlowVersion& wanted,
                                const std::optional<model::FlowTemplate>& known, Times& times) {
   const db::Param now = times.param(wanted.now);
   if (!known)
-    return insert_returning_id(connection, sql::insert_flow_template,
-                               std::vector{param(wanted.name), param(wanted.title), now,
-                                           param(wanted.topic), param(wanted.origin)});
+    return db::read_integer(connection, sql::insert_flow_template,
+                            std::vector{param(wanted.name), param(wanted.title), now,
+                                        param(wanted.topic), param(wanted.origin)});
   auto done = connection.run(sql::update_flow_template,
                              std::vector{param(known->id), param(wanted.title), param(wanted.topic),
                                          now, param(wanted.origin)});
@@ -68,7 +58,7 @@ base::Result<SavedFlow> save_flow(db::Connection& connection, const NewFlowVersi
   Times times;
   auto flow = save_template(connection, wanted, *known, times);
   if (!flow) return flow.error();
-  auto id = insert_returning_id(
+  auto id = db::read_integer(
       connection, sql::insert_flow_version,
       std::vector{param(*flow), param(version.number), param(wanted.source_format),
                   param(wanted.source), param(version.source_sha256), times.param(wanted.now)});
