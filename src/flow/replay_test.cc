@@ -55,6 +55,28 @@ TEST(Replay, AgreesWithTheLogItExplains) {
   EXPECT_EQ(report.state.last_order, 11);
 }
 
+TEST(Replay, TakesWhatTheOlderSystemRecordedAsGiven) {
+  const TestSession session = played();
+  ReplayInput input = session.replay_input();
+  input.log[1].round_index = 9;
+  input.log[1].loop_iteration = 9;
+  input.log[1].result_type.reset();
+  input.messages[0].round = 9;
+  EXPECT_FALSE(found(input).empty());
+  input.adopted_rows = 2;
+  input.adopted_messages = 1;
+  EXPECT_THAT(found(input), IsEmpty());
+  // But not which step it was, nor anything of a row that was reconstructed from its message.
+  ReplayInput other_step = input;
+  other_step.log[1].step_id += 1;
+  EXPECT_FALSE(found(other_step).empty());
+  auto data = base::parse_json(*input.log[1].result_data);
+  ASSERT_TRUE(data);
+  data->as_object()["reconstructed"] = true;
+  input.log[1].result_data = base::to_text(*data);
+  EXPECT_THAT(found(input), Contains(HasSubstr("round_index")));
+}
+
 TEST(Replay, FindsEveryChangeOfARow) {
   using Row = model::StepExecutionLog;
   struct Case {

@@ -226,6 +226,64 @@ TEST_F(AdoptTest, ACopyIsAdoptedUnlessTheFileIsMeant) {
   EXPECT_THAT(again.out, HasSubstr("nothing was changed"));
 }
 
+TEST_F(AdoptTest, WhatIsWrongIsReportedByTableAndId) {
+  build();
+  const Finished adopted =
+      world_.run({"db", "adopt", world_.database, "--in-place", "--model", "rehearsal", "--json"});
+  ASSERT_EQ(adopted.status, 0) << adopted.err;
+  auto report = base::parse_json(adopted.out);
+  ASSERT_TRUE(report) << adopted.out;
+  std::set<std::string> notes;
+  for (const auto& each : report->at("notes").as_array()) {
+    const auto* id = each.as_object().if_contains("id");
+    notes.insert(std::string(each.at("kind").as_string()) + " " +
+                 std::string(each.at("table").as_string()) +
+                 (id == nullptr ? "" : " " + std::to_string(id->as_int64())));
+  }
+  const std::string first_of_14 =
+      query_sql(original_, "SELECT min(id) FROM messages WHERE session_id = 14").front();
+  const std::string first_of_5 =
+      query_sql(original_, "SELECT min(id) FROM messages WHERE session_id = 5").front();
+  const std::string twice =
+      query_sql(original_, "SELECT id FROM session_roles WHERE role_id = 404").front();
+  for (const std::string& note :
+       {std::string("missing step_execution_logs"), std::string("missing sessions 3"),
+        std::string("dropped sessions"), "speaker messages " + first_of_5,
+        "orphan messages " + first_of_14, "orphan session_roles " + twice,
+        "renamed session_roles " + twice, std::string("unfit sessions 41"),
+        std::string("unfit flow_templates 4"), std::string("ignored flow_steps 2"),
+        std::string("adopted flow_templates 1")})
+    EXPECT_THAT(notes, testing::Contains(note));
+  EXPECT_EQ(report->at("sessions").at("all").as_int64(), 42);
+}
+
+// A log that began when half of the session was said, one that broke off in a step, and one that
+// failed: rows of the older system keep what they hold, and stand where their messages do.
+TEST_F(AdoptTest, ALogOfTheOlderSystemIsCompletedAndGoneOnWith) {
+  build({.has_log = true});
+  execute_sql(world_.database,
+              "INSERT INTO step_execution_logs (session_id, step_id, execution_order, status, "
+              "loop_iteration) VALUES (4, 1, 1, 'completed', 7), (4, 2, 2, 'completed', 7), "
+              "(4, 1, 3, 'running', 7), (5, 1, 1, 'completed', 0), (5, 2, 2, 'failed', 0), "
+              "(6, 3, 9, 'completed', 0)");
+  fs::copy_file(world_.database, original_, fs::copy_options::overwrite_existing);
+  adopt_in_place();
+  expect_nothing_lost();
+  EXPECT_THAT(query_sql(world_.database,
+                        "SELECT execution_order, status, loop_iteration FROM step_execution_logs "
+                        "WHERE session_id = 4 ORDER BY 1"),
+              testing::ElementsAre("1|completed|0", "2|completed|0", "3|completed|7",
+                                   "4|completed|7", "5|running|7"));
+  for (const int id : {4, 5}) {
+    EXPECT_EQ(world_.run({"session", "resume", std::to_string(id)}).status, 0) << id;
+    EXPECT_EQ(speakers(id), kFoundingSpeakers) << id;
+  }
+  const Finished unfit = world_.run({"session", "resume", "6"});
+  EXPECT_THAT(unfit.err, HasSubstr("row 9 of its log"));
+  const Finished verified = world_.run({"db", "verify"});
+  EXPECT_EQ(verified.status, 0) << verified.out << verified.err;
+}
+
 TEST_F(AdoptTest, OrdersThatRacedAreRenumberedAndReported) {
   build({.has_log = true, .has_log_indexes = true, .has_log_rows = true});
   execute_sql(world_.database,
@@ -301,7 +359,11 @@ TEST_F(AdoptTest, WhatIsNotTheOlderSystemsIsRefused) {
 TEST_F(AdoptTest, TheFoundingProcedure) {
   build();
   EXPECT_EQ(world_.run({"session", "step", "4"}).status, 3);
-  EXPECT_NE(world_.run({"db", "plan"}).status, 0) << "what it needs is an adoption";
+  for (const char* command : {"plan", "migrate"}) {
+    const Finished refused = world_.run({"db", command});
+    EXPECT_EQ(refused.status, 3) << command;
+    EXPECT_THAT(refused.err, HasSubstr("tertulia db adopt")) << command;
+  }
   World copy = world_;
   copy.database = world_.path("copy.db");
   ASSERT_EQ(
