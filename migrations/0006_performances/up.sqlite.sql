@@ -13,10 +13,12 @@ ALTER TABLE messages ADD COLUMN position INTEGER;
 ALTER TABLE messages ADD COLUMN document TEXT;
 ALTER TABLE messages ADD COLUMN document_version INTEGER;
 -- Takes over from the index on session_id alone, which would cost a write a message for nothing.
+-- waive unique-over-rows: position is new, and NULLs are different from each other
 CREATE UNIQUE INDEX idx_messages_session_position ON messages (session_id, position);
 DROP INDEX idx_messages_session;
 
 -- A role reference is bound once in a session. Likewise instead of an index on session_id alone.
+-- waive unique-over-rows: adoption renames the second of two alike in an older database
 CREATE UNIQUE INDEX idx_session_roles_session_ref ON session_roles (session_id, role_ref);
 DROP INDEX idx_session_roles_session;
 
