@@ -189,7 +189,7 @@ class SqliteConnection final : public Connection {
     const int status = sqlite3_exec(handle_, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr);
     if (status != SQLITE_OK) {
       auto error = sqlite_error(handle_, status, "begin", path_);
-      if (lock_) lock_->unlock();
+      end_turn();
       return error;
     }
     in_transaction_ = true;
@@ -302,7 +302,12 @@ class SqliteConnection final : public Connection {
 
   void end_transaction() {
     in_transaction_ = false;
-    if (lock_) lock_->unlock();
+    end_turn();
+  }
+
+  // Unless the transaction was a part of a longer turn.
+  void end_turn() {
+    if (lock_ && turns_ == 0) lock_->unlock();
   }
 
   base::Result<std::int64_t> perform(const Sql& sql, Params params, const RowFn* row) {

@@ -33,7 +33,7 @@ namespace tertulia::db {
 
 // Calls `job` with SQLite's own handle of a connection made here, outside of a transaction that
 // writes: for the backup API, which SQL cannot reach (sqlite_backup.h). A connection that writes to
-// a file has its turn meanwhile.
+// a file has its turn meanwhile, also between the transactions that `job` begins and ends.
 using HandleFn = std::function<base::Result<void>(sqlite3*)>;
 [[nodiscard]] base::Result<void> with_sqlite_handle(Connection& connection, const HandleFn& job);
 
