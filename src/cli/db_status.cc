@@ -24,7 +24,7 @@ base::Result<int> against_model(Context& context) {
   if (!connection) return connection.error();
   const auto migrations = schema::migrations(location->engine);
   const int head = static_cast<int>(migrations.size());
-  auto migrated = schema::shape_of_script(**connection, schema::script_up_to(migrations, head));
+  auto migrated = schema::shape_of_version(**connection, migrations, head);
   if (!migrated) return migrated.error().in("the migrations");
   auto declared = schema::declared_shape(**connection);
   if (!declared) return declared.error().in("the declared model");

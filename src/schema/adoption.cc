@@ -101,9 +101,8 @@ int satisfied_by(const SchemaShape& shape, std::vector<Difference>& missing) {
 base::Result<void> run_migrations(db::Connection& connection, base::Timestamp now) {
   if (auto created = create_history(connection); !created) return created;
   for (const Migration& migration : migrations(connection.engine())) {
-    for (const auto statement : migration.up.statements)
-      if (auto done = connection.run_script(statement); !done)
-        return done.error().in(migration.full_name());
+    if (auto done = perform(connection, migration.up); !done)
+      return done.error().in(migration.full_name());
     if (auto recorded = record(connection, migration, now, now); !recorded) return recorded;
   }
   return {};

@@ -37,6 +37,11 @@ constexpr std::string_view kRecordText =
 constexpr db::Sql kRecord{
     .name = "record_migration", .sqlite = kRecordText, .postgres = kRecordText};
 
+constexpr std::string_view kSetFinishedText =
+    "UPDATE schema_migrations SET finished_at = $2 WHERE version = $1";
+constexpr db::Sql kSetFinished{
+    .name = "set_migration_finished", .sqlite = kSetFinishedText, .postgres = kSetFinishedText};
+
 constexpr std::string_view kEraseText = "DELETE FROM schema_migrations WHERE version = $1";
 constexpr db::Sql kErase{.name = "erase_migration", .sqlite = kEraseText, .postgres = kEraseText};
 
@@ -141,9 +146,6 @@ Judgement judge(const Situation& situation, std::span<const Migration> migration
   }
   int expected = 1;
   for (const auto& row : situation.rows) {
-    if (!row.finished)
-      return {Standing::unfinished, fmt::format("{} was begun by Tertulia {} and not finished",
-                                                row.full_name(), row.program_version)};
     if (row.version != expected)
       return {Standing::gap, fmt::format("version {} is recorded, but not version {} before it",
                                          row.version, expected)};
@@ -151,11 +153,26 @@ Judgement judge(const Situation& situation, std::span<const Migration> migration
       auto why = difference_of(row, migrations[static_cast<std::size_t>(row.version) - 1]);
       if (!why.empty()) return {Standing::edited, std::move(why)};
     }
+    if (!row.finished)
+      return {Standing::unfinished, fmt::format("{} was begun by Tertulia {} and not finished",
+                                                row.full_name(), row.program_version)};
     ++expected;
   }
   const auto version = static_cast<std::size_t>(situation.version());
   if (version > migrations.size()) return {Standing::ahead, {}};
   return {version == migrations.size() ? Standing::current : Standing::behind, {}};
+}
+
+bool can_go_on(const Situation& situation, std::span<const Migration> migrations, bool upwards) {
+  if (judge(situation, migrations).standing != Standing::unfinished) return false;
+  const auto& rows = situation.rows;
+  const bool is_last =
+      situation.is_broken_off() &&
+      std::all_of(rows.begin(), rows.end() - 1, [](const HistoryRow& row) { return row.finished; });
+  const auto version = static_cast<std::size_t>(situation.version());
+  if (!is_last || version > migrations.size()) return false;
+  const Migration& migration = migrations[version - 1];
+  return (upwards ? migration.up : migration.down).outside_transaction;
 }
 
 base::Result<void> create_history(db::Connection& connection) {
@@ -165,19 +182,31 @@ base::Result<void> create_history(db::Connection& connection) {
 }
 
 base::Result<void> record(db::Connection& connection, const Migration& migration,
-                          base::Timestamp started, base::Timestamp finished) {
+                          base::Timestamp started, std::optional<base::Timestamp> finished) {
   const std::string from = base::to_iso8601(started);
-  const std::string to = base::to_iso8601(finished);
-  const std::array<db::Param, 9> params = {std::int64_t{migration.version},
-                                           migration.name,
-                                           std::string_view(migration.checksum),
-                                           kChecksumAlgorithm,
-                                           std::string_view(migration.fingerprint),
-                                           migration.compatible,
-                                           std::string_view(from),
-                                           std::string_view(to),
-                                           std::string_view(TERTULIA_VERSION)};
+  const std::string to = finished ? base::to_iso8601(*finished) : std::string();
+  const std::array<db::Param, 9> params = {
+      std::int64_t{migration.version},
+      migration.name,
+      std::string_view(migration.checksum),
+      kChecksumAlgorithm,
+      std::string_view(migration.fingerprint),
+      migration.compatible,
+      std::string_view(from),
+      finished ? db::Param(std::string_view(to)) : db::Param(nullptr),
+      std::string_view(TERTULIA_VERSION)};
   auto done = connection.run(kRecord, params);
+  if (!done) return done.error();
+  return {};
+}
+
+base::Result<void> set_finished(db::Connection& connection, const Migration& migration,
+                                std::optional<base::Timestamp> finished) {
+  const std::string time = finished ? base::to_iso8601(*finished) : std::string();
+  const std::array<db::Param, 2> params = {
+      std::int64_t{migration.version},
+      finished ? db::Param(std::string_view(time)) : db::Param(nullptr)};
+  auto done = connection.run(kSetFinished, params);
   if (!done) return done.error();
   return {};
 }

@@ -51,6 +51,10 @@ struct Situation {
   std::vector<HistoryRow> rows;  // by version
 
   [[nodiscard]] int version() const { return rows.empty() ? 0 : rows.back().version; }
+  // Is the last migration begun and not finished?
+  [[nodiscard]] bool is_broken_off() const { return !rows.empty() && !rows.back().finished; }
+  // The version without that migration.
+  [[nodiscard]] int whole_version() const { return version() - (is_broken_off() ? 1 : 0); }
 };
 
 // Reads only, and what it says was so at one moment, also beside a program that migrates.
@@ -62,10 +66,20 @@ struct Judgement {
 };
 [[nodiscard]] Judgement judge(const Situation& situation, std::span<const Migration> migrations);
 
-// The runner's three statements, inside its transaction.
+// Can the migration that broke off be gone on with in that direction? Only the last one, if it is
+// one of `migrations` and is performed outside a transaction.
+[[nodiscard]] bool can_go_on(const Situation& situation, std::span<const Migration> migrations,
+                             bool upwards);
+
+// The runner's statements, inside its transaction. `finished` is empty where the migration is yet
+// to be performed, outside of one.
 [[nodiscard]] base::Result<void> create_history(db::Connection& connection);
 [[nodiscard]] base::Result<void> record(db::Connection& connection, const Migration& migration,
-                                        base::Timestamp started, base::Timestamp finished);
+                                        base::Timestamp started,
+                                        std::optional<base::Timestamp> finished);
+[[nodiscard]] base::Result<void> set_finished(db::Connection& connection,
+                                              const Migration& migration,
+                                              std::optional<base::Timestamp> finished);
 [[nodiscard]] base::Result<void> erase(db::Connection& connection, const Migration& migration);
 
 }  // namespace tertulia::schema

@@ -6,7 +6,6 @@
 
 #include "base/sha256.h"
 #include "schema/embedded_migrations.h"
-#include "schema/sql_text.h"
 
 namespace tertulia::schema {
 namespace {
@@ -26,50 +25,9 @@ std::string normalised_text(std::string_view text) {
   return normal;
 }
 
-// The value of a line "-- key: value" among the comments; empty if there is none.
-std::string directive(std::string_view text, std::string_view key) {
-  const std::string start = fmt::format("-- {}: ", key);
-  std::size_t at = text.starts_with(start) ? 0 : text.find("\n" + start);
-  if (at == std::string_view::npos) return {};
-  at += start.size() + (text[at] == '\n' ? 1 : 0);
-  const std::string_view line = text.substr(at, text.find('\n', at) - at);
-  return std::string(line.substr(0, line.find_last_not_of(" \t\r") + 1));
-}
-
 // As migration folders and directives write it.
 std::string_view dialect_of(db::Engine engine) {
   return engine == db::Engine::sqlite ? "sqlite" : "postgres";
-}
-
-// DROP TABLE [IF EXISTS] t; ALTER TABLE t DROP [COLUMN] [IF EXISTS] c.
-void find_dropped(const std::vector<Token>& tokens, std::vector<Dropped>& dropped) {
-  const auto is = [&](std::size_t at, std::string_view word) {
-    return at < tokens.size() && tokens[at].is(word);
-  };
-  const auto name_after = [&](std::size_t at) -> std::string {
-    if (is(at, "if")) at += is(at + 1, "not") ? 3 : 2;
-    return at < tokens.size() ? tokens[at].text : std::string();
-  };
-  if (is(0, "drop") && is(1, "table")) dropped.push_back({.table = name_after(2), .column = {}});
-  if (!is(0, "alter") || !is(1, "table")) return;
-  const std::string table = name_after(2);
-  for (std::size_t i = 3; i < tokens.size(); ++i) {
-    if (!is(i, "drop") || is(i + 1, "constraint") || is(i + 1, "default") || is(i + 1, "not"))
-      continue;
-    dropped.push_back({.table = table, .column = name_after(is(i + 1, "column") ? i + 2 : i + 1)});
-  }
-}
-
-base::Result<Script> parse_script(std::string_view text) {
-  auto statements = statements_of(text);
-  if (!statements) return statements.error();
-  Script script{.text = text, .statements = *std::move(statements), .dropped = {}};
-  for (const auto statement : script.statements) {
-    const auto tokens = tokens_of(statement);
-    if (!tokens) return tokens.error();
-    find_dropped(*tokens, script.dropped);
-  }
-  return script;
 }
 
 std::vector<Migration> parse_embedded(db::Engine engine) {
@@ -106,9 +64,9 @@ base::Result<Migration> parse_migration(db::Engine engine, int version, std::str
     return base::Error{.code = base::Code::invalid,
                        .message = fmt::format("migration {}: {}", migration.full_name(), why)};
   };
-  auto up_script = parse_script(up);
+  auto up_script = parse_script(engine, up);
   if (!up_script) return up_script.error().in(migration.full_name());
-  auto down_script = parse_script(down);
+  auto down_script = parse_script(engine, down);
   if (!down_script) return down_script.error().in(migration.full_name());
   migration.up = *std::move(up_script);
   migration.down = *std::move(down_script);
@@ -124,13 +82,6 @@ std::span<const Migration> migrations(db::Engine engine) {
   static const std::vector<Migration> sqlite = parse_embedded(db::Engine::sqlite);
   static const std::vector<Migration> postgres = parse_embedded(db::Engine::postgres);
   return engine == db::Engine::sqlite ? sqlite : postgres;
-}
-
-std::string script_up_to(std::span<const Migration> migrations, int version) {
-  std::string script;
-  for (const auto& migration : migrations.first(static_cast<std::size_t>(version)))
-    for (const auto statement : migration.up.statements) script += fmt::format("{};\n", statement);
-  return script;
 }
 
 }  // namespace tertulia::schema

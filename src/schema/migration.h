@@ -4,8 +4,7 @@
 //   -- fingerprint sqlite: HEX      the schema after it, by shape.h (one line for each engine)
 //   -- compatible: yes              a program of the version before may go on using the database
 //   -- irreversible: reason         in down.sql, instead of statements
-//
-// What its statements would destroy is read from the statements themselves.
+// What more they may say is in script.h.
 #pragma once
 
 #include <span>
@@ -15,20 +14,9 @@
 
 #include "base/result.h"
 #include "db/connection.h"
+#include "schema/script.h"
 
 namespace tertulia::schema {
-
-// What a DROP takes away.
-struct Dropped {
-  std::string table;
-  std::string column;  // empty: the table itself
-};
-
-struct Script {
-  std::string_view text;
-  std::vector<std::string_view> statements;
-  std::vector<Dropped> dropped;
-};
 
 struct Migration {
   int version = 0;
@@ -54,8 +42,5 @@ inline constexpr std::string_view kChecksumAlgorithm = "sha256-text-1";
 
 // The program's own migrations, 1, 2, 3 ... without gaps.
 [[nodiscard]] std::span<const Migration> migrations(db::Engine engine);
-
-// The ups of the first `version` migrations as one script.
-[[nodiscard]] std::string script_up_to(std::span<const Migration> migrations, int version);
 
 }  // namespace tertulia::schema

@@ -23,7 +23,7 @@ INSTANTIATE_TEST_SUITE_P(, Migrations, kBothEngines, engine_of);
 TEST_P(Migrations, EachLeadsToTheFingerprintThatItDeclares) {
   for (const auto& migration : database_.all()) {
     auto shape =
-        shape_of_script(database_.connection(), script_up_to(database_.all(), migration.version));
+        shape_of_version(database_.connection(), database_.all(), migration.version);
     ASSERT_TRUE(shape) << migration.full_name() << ": " << shape.error().message << "\n"
                        << shape.error().detail;
     EXPECT_EQ(fingerprint(*shape), migration.fingerprint)
@@ -35,7 +35,7 @@ TEST_P(Migrations, EachLeadsToTheFingerprintThatItDeclares) {
 
 TEST_P(Migrations, AllTogetherMakeTheDeclaredModel) {
   auto migrated =
-      shape_of_script(database_.connection(), script_up_to(database_.all(), database_.head()));
+      shape_of_version(database_.connection(), database_.all(), database_.head());
   ASSERT_TRUE(migrated) << migrated.error().message;
   auto declared = declared_shape(database_.connection());
   ASSERT_TRUE(declared) << declared.error().message << "\n" << declared.error().detail;

@@ -52,7 +52,9 @@ class Proving final {
         done = prove_foreign(std::move(why));
         break;
       case Standing::unfinished:
-        conclude(State::unfinished, std::move(why), "restore the backup made before it");
+        conclude(State::unfinished, std::move(why),
+                 can_go_on(*situation, migrations_, true) ? "tertulia db migrate"
+                                                          : "restore the backup made before it");
         break;
       case Standing::gap:
         conclude(State::gap, std::move(why), "restore a backup");
@@ -136,7 +138,7 @@ class Proving final {
                          at(proof_.head).full_name()),
              "tertulia db migrate");
     if (fingerprint(shape) == at(proof_.version).fingerprint) return {};
-    auto expected = shape_of_script(connection_, script_up_to(migrations_, proof_.version));
+    auto expected = shape_of_version(connection_, migrations_, proof_.version);
     if (!expected) return expected.error();
     take(compare(*expected, shape));
     // `db repair` adds what the head lacks, and this is not the head.

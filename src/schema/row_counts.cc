@@ -15,8 +15,8 @@ namespace {
 // DELETE FROM t, TRUNCATE [TABLE] t, wherever in a statement they stand.
 base::Result<std::set<std::string>> tables_meant(const Script& script) {
   std::set<std::string> tables;
-  for (const auto statement : script.statements) {
-    const auto tokens = tokens_of(statement);
+  for (const Statement& statement : script.statements) {
+    const auto tokens = tokens_of(statement.sql);
     if (!tokens) return tokens.error();
     for (std::size_t i = 1; i < tokens->size(); ++i) {
       const Token& before = (*tokens)[i - 1];

@@ -4,43 +4,29 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <optional>
 #include <set>
 #include <thread>
+#include <utility>
 
-#include "base/failpoint.h"
 #include "base/log.h"
-#include "db/value.h"
-#include "schema/compare.h"
+#include "db/sqlite_connection.h"
+#include "schema/arrival.h"
+#include "schema/free_space.h"
 #include "schema/history.h"
+#include "schema/loss.h"
+#include "schema/online_index.h"
 #include "schema/references.h"
 #include "schema/row_counts.h"
 #include "schema/runner_lock.h"
-#include "schema/scratch.h"
-#include "schema/sql_text.h"
 
 namespace tertulia::schema {
 namespace {
 
-// What of the script's drops holds something. Tables that an earlier move is yet to make or has
-// yet to take away hold nothing of their own.
-base::Result<std::vector<Loss>> losses_of(db::Connection& connection, const Script& script,
-                                          const SchemaShape& shape) {
-  std::vector<Loss> losses;
-  for (const auto& [table, column] : script.dropped) {
-    const auto there = shape.tables.find(table);
-    if (there == shape.tables.end()) continue;
-    if (!column.empty() && !there->second.columns.contains(column)) continue;
-    std::string sql = fmt::format("SELECT count(*) FROM {}", sql_name(table));
-    if (!column.empty()) sql += fmt::format(" WHERE {} IS NOT NULL", sql_name(column));
-    auto rows = db::read_integer(connection, sql);
-    if (!rows) return rows.error();
-    if (*rows > 0) losses.push_back({.table = table, .column = column, .rows = *rows});
-  }
-  return losses;
-}
-
 // Only a database whose history this program knows is moved.
-base::Result<void> may_be_moved(const Situation& situation, std::span<const Migration> migrations) {
+base::Result<void> may_be_moved(const Situation& situation, std::span<const Migration> migrations,
+                                Direction direction) {
+  if (can_go_on(situation, migrations, direction == Direction::up)) return {};
   const auto [standing, why] = judge(situation, migrations);
   const auto refuse = [&](std::string message, std::string remedy) {
     return base::Error{
@@ -105,30 +91,84 @@ class Run final {
   base::Result<Plan> run() {
     auto lock = internal::RunnerLock::take(connection_, options_);
     if (!lock) return lock.error();
+    if (connection_.engine() == db::Engine::postgres) return move_all();
+    // The turn to write is kept from the first migration to the last, so that one program does them
+    // all, and makes one backup.
+    Plan done;
+    auto moved = db::with_sqlite_handle(connection_, [&](sqlite3*) -> base::Result<void> {
+      // Rebuilding needs foreign keys off, and that is done outside a transaction. That all
+      // references hold is seen to before each commit.
+      auto off = ForeignKeysOff::begin(connection_);
+      if (!off) return off.error();
+      auto all = move_all();
+      if (!all) return all.error();
+      done = *std::move(all);
+      return off->end();
+    });
+    if (!moved) return moved.error();
+    return done;
+  }
+
+ private:
+  base::Result<Plan> move_all() {
     if (auto ready = prepare(); !ready) return ready.error();
     bool more = true;
     while (more) {
-      auto moved = move_patiently();
+      auto moved = patiently([this] { return move_once(); });
       if (!moved) return moved.error();
       more = *moved;
     }
     return std::move(done_);
   }
 
- private:
-  // Gives the caller his moment before anything is changed.
+  // What is to be seen to before anything is changed: that the rows permit it, that there is room,
+  // and the caller's moment, which may take long and so has no transaction.
   base::Result<void> prepare() {
-    if (!options_.before_first_move) return {};
-    auto situation = read_locked_situation();
+    auto situation = patiently([this] { return examine(); });
     if (!situation) return situation.error();
-    if (auto may = may_be_moved(*situation, migrations_); !may) return may;
-    const int version = situation->version();
-    if (direction_ == Direction::up ? version >= to_ : version <= to_) return {};
+    if (!*situation) return {};
+    const bool saves = options_.before_first_move != nullptr;
+    if (auto room = room_to_move(connection_, saves ? 2 : 1); !room) return room;
+    return saves ? options_.before_first_move((*situation)->whole_version()) : base::Result<void>();
+  }
+
+  // The situation, if rows are to be moved and none is in the way. In a transaction, because we
+  // hold the lock that reading outside one would wait for.
+  base::Result<std::optional<Situation>> examine() {
+    auto transaction = begin();
+    if (!transaction) return transaction.error();
+    auto situation = read_situation(connection_);
+    if (!situation) return situation.error();
+    if (auto may = may_be_moved(*situation, migrations_, direction_); !may) return may.error();
+    if (is_there(*situation)) return std::optional<Situation>();
     auto counts = count_rows(connection_, situation->shape);
     if (!counts) return counts.error();
-    const bool has_rows = std::any_of(counts->begin(), counts->end(),
-                                      [](const auto& count) { return count.second > 0; });
-    return has_rows ? options_.before_first_move(version) : base::Result<void>();
+    if (std::none_of(counts->begin(), counts->end(),
+                     [](const auto& count) { return count.second > 0; }))
+      return std::optional<Situation>();
+    const Move move = next_move(*situation);
+    if (auto checked = check_data(connection_, move.script()); !checked)
+      return checked.error().in(move.migration->full_name());
+    return std::optional<Situation>(*std::move(situation));
+  }
+
+  // The version to move from. One that broke off is still to be done on the way up, and to be
+  // undone on the way down.
+  [[nodiscard]] int version_of(const Situation& situation) const {
+    return direction_ == Direction::up ? situation.whole_version() : situation.version();
+  }
+
+  [[nodiscard]] bool is_there(const Situation& situation) const {
+    const int version = version_of(situation);
+    return direction_ == Direction::up ? version >= to_ : version <= to_;
+  }
+
+  [[nodiscard]] Move next_move(const Situation& situation) const {
+    const int version = version_of(situation);
+    return {.migration = &migrations_[static_cast<std::size_t>(
+                direction_ == Direction::up ? version : version - 1)],
+            .direction = direction_,
+            .losses = {}};
   }
 
   base::Result<db::Transaction> begin() {
@@ -143,23 +183,16 @@ class Run final {
     return transaction;
   }
 
-  // In a transaction, because we hold the lock that reading outside one would wait for.
-  base::Result<Situation> read_locked_situation() {
-    auto transaction = begin();
-    if (!transaction) return transaction.error();
-    return read_situation(connection_);
-  }
-
   // Other sessions' locks on the tables are given time to go, in pauses in which nobody waits for
   // us.
-  base::Result<bool> move_patiently() {
-    for (int attempt = 1;; ++attempt) {
-      auto moved = move_once();
-      const bool again = !moved && moved.error().code == base::Code::timeout &&
-                         connection_.engine() == db::Engine::postgres &&
-                         attempt < options_.attempts;
-      if (!again) return moved;
-      spdlog::info("{}; attempt {} of {} follows", moved.error().message, attempt + 1,
+  template <typename Attempt>
+  auto patiently(const Attempt& attempt) -> decltype(attempt()) {
+    for (int number = 1;; ++number) {
+      auto done = attempt();
+      const bool again = !done && done.error().code == base::Code::timeout &&
+                         connection_.engine() == db::Engine::postgres && number < options_.attempts;
+      if (!again) return done;
+      spdlog::info("{}; attempt {} of {} follows", done.error().message, number + 1,
                    options_.attempts);
       std::this_thread::sleep_for(options_.pause);
     }
@@ -171,25 +204,27 @@ class Run final {
     if (!transaction) return transaction.error();
     auto situation = read_situation(connection_);
     if (!situation) return situation.error();
-    if (auto may = may_be_moved(*situation, migrations_); !may) return may.error();
-    const int version = situation->version();
+    if (auto may = may_be_moved(*situation, migrations_, direction_); !may) return may.error();
+    const int version = version_of(*situation);
     if (done_.moves.empty()) done_.from = version;
     done_.to = version;
-    const bool is_up = direction_ == Direction::up;
-    if (is_up ? version >= to_ : version <= to_) return false;
+    if (is_there(*situation)) {
+      if (situation->is_broken_off()) return breaks_off_here(*situation);
+      return false;
+    }
     // What stands there must be what the history says, or the migration would hide the drift.
-    if (auto as_said = expect(situation->shape, version); !as_said)
-      return as_said.error().in("before any change");
+    auto as_said = situation->is_broken_off()
+                       ? internal::expect_halfway(connection_, migrations_, *situation)
+                       : expect(situation->shape, version);
+    if (!as_said) return as_said.error().in("before any change");
 
-    Move move{.migration = &migrations_[static_cast<std::size_t>(is_up ? version : version - 1)],
-              .direction = direction_,
-              .losses = {}};
+    Move move = next_move(*situation);
     if (auto allowed = allow(move, situation->shape); !allowed) return allowed.error();
     if (options_.on_move) options_.on_move(move);
-    if (auto moved = perform(move, *situation); !moved)
-      return moved.error().in(move.migration->full_name());
-    if (auto committed = transaction->commit(); !committed) return committed.error();
-    done_.to = is_up ? version + 1 : version - 1;
+    auto moved = move.script().outside_transaction ? perform_outside(*transaction, move, *situation)
+                                                   : perform_inside(*transaction, move, *situation);
+    if (!moved) return moved.error().in(move.migration->full_name());
+    done_.to = direction_ == Direction::up ? version + 1 : version - 1;
     done_.moves.push_back(std::move(move));
     return true;
   }
@@ -197,36 +232,96 @@ class Run final {
   base::Result<void> allow(Move& move, const SchemaShape& shape) {
     if (direction_ == Direction::down)
       if (auto can = can_be_undone(*move.migration); !can) return can;
-    auto losses = losses_of(connection_, move.script(), shape);
+    auto losses = internal::losses_of(connection_, move.script(), shape);
     if (!losses) return losses.error();
     move.losses = *std::move(losses);
     if (!move.losses.empty() && !options_.allow_data_loss) return would_lose(move);
     return {};
   }
 
-  base::Result<void> perform(const Move& move, const Situation& before) {
+  base::Result<void> perform_inside(db::Transaction& transaction, const Move& move,
+                                    const Situation& before) {
     const auto started = options_.clock->now();
+    if (auto checked = check_data(connection_, move.script()); !checked) return checked;
     auto rows_before = count_rows(connection_, before.shape);
     if (!rows_before) return rows_before.error();
     auto broken_before = broken_references(before.shape);
     if (!broken_before) return broken_before.error();
-    for (const auto statement : move.script().statements) {
-      if (auto passed = base::failpoint("migrate.statement"); !passed) return passed;
-      if (auto done = connection_.run_script(statement); !done) return done;
-    }
-    const bool is_up = direction_ == Direction::up;
-    const int after = is_up ? move.migration->version : move.migration->version - 1;
+    if (auto done = perform(connection_, move.script()); !done) return done;
     auto shape = introspect(connection_, declared_names());
     if (!shape) return shape.error();
-    if (auto as_declared = expect(*shape, after); !as_declared) return as_declared;
+    if (auto as_declared = expect(*shape, version_after(move)); !as_declared) return as_declared;
     if (auto whole = breaks_no_reference(*broken_before, *shape); !whole) return whole;
     auto rows_after = count_rows(connection_, *shape);
     if (!rows_after) return rows_after.error();
     if (auto kept = rows_are_kept(*rows_before, *rows_after, move.script()); !kept) return kept;
-    if (!is_up) return erase(connection_, *move.migration);
+    auto written = direction_ == Direction::up
+                       ? write_history(before, *move.migration, started, options_.clock->now())
+                       : erase(connection_, *move.migration);
+    return written ? transaction.commit() : written;
+  }
+
+  // Before the first statement the history says that the migration was begun. So whatever breaks
+  // off is recognised, and gone on with by the next run.
+  base::Result<void> perform_outside(db::Transaction& transaction, const Move& move,
+                                     const Situation& before) {
+    const bool is_up = direction_ == Direction::up;
+    const Migration& migration = *move.migration;
+    if (!before.is_broken_off()) {
+      if (auto checked = check_data(connection_, move.script()); !checked) return checked;
+      auto begun = is_up ? write_history(before, migration, options_.clock->now(), {})
+                         : set_finished(connection_, migration, {});
+      if (!begun) return begun;
+    }
+    if (auto committed = transaction.commit(); !committed) return committed;
+    if (auto done = internal::perform_online(connection_, move.script()); !done) {
+      if (is_up) take_back(migration);
+      return done;
+    }
+    auto end = begin();
+    if (!end) return end.error();
+    auto shape = introspect(connection_, declared_names());
+    if (!shape) return shape.error();
+    if (auto as_declared = expect(*shape, version_after(move)); !as_declared) return as_declared;
+    auto written = is_up ? set_finished(connection_, migration, options_.clock->now())
+                         : erase(connection_, migration);
+    return written ? end->commit() : written;
+  }
+
+  // A statement failed (rows are in its way, the disk is full): the schema from before is better
+  // than half of the new one. What cannot be taken back stays as what it is, a migration that broke
+  // off.
+  void take_back(const Migration& migration) {
+    const auto taken = [&]() -> base::Result<void> {
+      auto dropped = internal::take_back_online(connection_, migration.up);
+      if (!dropped) return dropped.error();
+      if (!*dropped) return {};
+      auto transaction = begin();
+      if (!transaction) return transaction.error();
+      auto erased = erase(connection_, migration);
+      return erased ? transaction->commit() : erased;
+    }();
+    if (!taken) spdlog::warn("{} is half done: {}", migration.full_name(), taken.error().message);
+  }
+
+  base::Result<void> write_history(const Situation& before, const Migration& migration,
+                                   base::Timestamp started,
+                                   std::optional<base::Timestamp> finished) {
     if (!before.has_history)
       if (auto created = create_history(connection_); !created) return created;
-    return record(connection_, *move.migration, started, options_.clock->now());
+    return record(connection_, migration, started, finished);
+  }
+
+  [[nodiscard]] static int version_after(const Move& move) {
+    return move.migration->version - (move.direction == Direction::up ? 0 : 1);
+  }
+
+  base::Error breaks_off_here(const Situation& situation) {
+    return {.code = base::Code::drift,
+            .message = judge(situation, migrations_).why,
+            .remedy = fmt::format(
+                "tertulia db {} --to {}", direction_ == Direction::up ? "migrate" : "rollback",
+                direction_ == Direction::up ? situation.version() : situation.whole_version())};
   }
 
   base::Result<std::set<std::string>> broken_references(const SchemaShape& shape) {
@@ -247,29 +342,8 @@ class Run final {
     return {};
   }
 
-  // The shape is that of this version: by fingerprint, or, where it has indexes that are not ours,
-  // by comparison with the version made anew.
   base::Result<void> expect(const SchemaShape& shape, int version) {
-    const std::string declared =
-        version == 0 ? fingerprint(SchemaShape())
-                     : migrations_[static_cast<std::size_t>(version) - 1].fingerprint;
-    const std::string found = fingerprint(shape);
-    if (found == declared) return {};
-    auto expected = shape_of_script(connection_, script_up_to(migrations_, version));
-    if (!expected) return expected.error();
-    if (fingerprint(*expected) != declared)
-      return base::Error{.code = base::Code::drift,
-                         .message = fmt::format("the migration declares the fingerprint {}, but "
-                                                "its statements lead to {}",
-                                                declared, fingerprint(*expected))};
-    const auto [differences, notices] = compare(*expected, shape);
-    if (differences.empty()) return {};
-    std::vector<std::string> words;
-    for (const auto& difference : differences) words.push_back(difference.words());
-    return base::Error{.code = base::Code::drift,
-                       .message = fmt::format("the schema differs from that of version {}: {}",
-                                              version, fmt::join(words, "; ")),
-                       .remedy = "tertulia db status"};
+    return internal::expect_version(connection_, migrations_, shape, version);
   }
 
   db::Connection& connection_;
@@ -282,20 +356,17 @@ class Run final {
 
 }  // namespace
 
-std::string Loss::words() const {
-  return column.empty() ? fmt::format("{} rows of {}", rows, table)
-                        : fmt::format("{} values of {}.{}", rows, table, column);
-}
-
 base::Result<Plan> plan(db::Connection& connection, int to, std::span<const Migration> migrations) {
   if (auto exists = version_exists(to, migrations); !exists) return exists.error();
   auto situation = read_situation(connection);
   if (!situation) return situation.error();
-  if (auto may = may_be_moved(*situation, migrations); !may) return may.error();
-  Plan planned{.from = situation->version(), .to = to, .moves = {}};
+  const int whole = situation->whole_version();
+  const Direction way = to > whole ? Direction::up : Direction::down;
+  if (auto may = may_be_moved(*situation, migrations, way); !may) return may.error();
+  Plan planned{.from = way == Direction::up ? whole : situation->version(), .to = to, .moves = {}};
   const auto add = [&](const Migration& migration, Direction direction) -> base::Result<void> {
     Move move{.migration = &migration, .direction = direction, .losses = {}};
-    auto losses = losses_of(connection, move.script(), situation->shape);
+    auto losses = internal::losses_of(connection, move.script(), situation->shape);
     if (!losses) return losses.error();
     move.losses = *std::move(losses);
     planned.moves.push_back(std::move(move));

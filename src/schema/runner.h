@@ -1,13 +1,16 @@
 // The runner takes a database from version to version, each migration in one transaction of its
-// own: history read again, statements, foreign keys, row counts of the tables that it was not meant
-// to change, fingerprint, history row, commit. Whatever goes wrong, the database is at some version
-// whole. Any number of programs may run at once: one does the work, the others wait for it and find
+// own: history read again, checks of the rows, statements, foreign keys, row counts of the tables
+// that it was not meant to change, fingerprint, history row, commit. Whatever goes wrong, the
+// database is at some version whole; but for those that PostgreSQL performs outside a transaction
+// (script.h), which the history names as unfinished until they are, and which the next run goes on
+// with. Any number of programs may run at once: one does the work, the others wait for it and find
 // it done.
 //
 // The connection must have been opened for writing and be outside a transaction; the call ends so.
 // Errors: drift (the schema is not what its history says, or what the migration declares: named),
 // denied (rows would be lost), timeout (another program holds a lock for too long), conflict
-// (broken references, or rows that went or came unasked), storage.
+// (rows in the way, broken references, or rows that went or came unasked), storage (also where a
+// disk has no room for it).
 #pragma once
 
 #include <chrono>
@@ -16,20 +19,12 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "schema/loss.h"
 #include "schema/migration.h"
 
 namespace tertulia::schema {
 
 enum class Direction { up, down };
-
-// What a move would take away for ever.
-struct Loss {
-  std::string table;
-  std::string column;  // empty: the whole table
-  std::int64_t rows = 0;
-
-  [[nodiscard]] std::string words() const;  // "120 rows of step_execution_logs"
-};
 
 struct Move {
   const Migration* migration = nullptr;
@@ -58,8 +53,8 @@ struct RunOptions {
   std::chrono::milliseconds pause = std::chrono::seconds(2);
   std::function<void(const Move&)> on_move = {};  // before each attempt
   // Once, before the first change to a database that has rows, given its version: the place for a
-  // backup. Outside a transaction, with other migrators kept out on PostgreSQL. An error ends the
-  // run with nothing changed.
+  // backup. Outside a transaction, with other migrators kept out. An error ends the run with
+  // nothing changed.
   std::function<base::Result<void>(int from)> before_first_move = {};
 };
 

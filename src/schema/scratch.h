@@ -8,12 +8,18 @@
 #pragma once
 
 #include "db/connection.h"
+#include "schema/migration.h"
 #include "schema/shape.h"
 
 namespace tertulia::schema {
 
 [[nodiscard]] base::Result<SchemaShape> shape_of_script(db::Connection& connection,
                                                         std::string_view script);
+
+// What the first `version` migrations lead to.
+[[nodiscard]] base::Result<SchemaShape> shape_of_version(db::Connection& connection,
+                                                         std::span<const Migration> migrations,
+                                                         int version);
 
 // The declared model, as the engine of `connection` sees it.
 [[nodiscard]] base::Result<SchemaShape> declared_shape(db::Connection& connection);
