@@ -319,6 +319,10 @@ constexpr void for_each_column(Fn&& fn) {
 // the migration runner's own record, made before the first migration and never migrated itself.
 [[nodiscard]] std::span<const TableDescription> declared_tables();
 
+// Tables that migrations made and later ones dropped. Their names stay here for good: the
+// fingerprints of the versions that had them cover them.
+inline constexpr std::array<std::string_view, 0> kFormerTables = {};
+
 // The declared table of that name, or null.
 [[nodiscard]] const TableDescription* find_declared(std::string_view table);
 

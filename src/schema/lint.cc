@@ -6,6 +6,7 @@
 #include <array>
 #include <set>
 
+#include "schema/script.h"
 #include "schema/sql_text.h"
 
 namespace tertulia::schema {
@@ -117,10 +118,14 @@ class Linting final {
  public:
   explicit Linting(db::Engine engine) : is_postgres_(engine == db::Engine::postgres) {}
 
-  // The rules that a statement breaks, with the words for each.
-  std::vector<std::pair<LintRule, std::string>> read(const Clause& statement) {
+  // The rules that a statement breaks, with the words for each. `rebuilt` is the table that gets
+  // another shape by it, or empty.
+  std::vector<std::pair<LintRule, std::string>> read(const Clause& statement,
+                                                     const std::string& rebuilt) {
     found_.clear();
-    if (statement.is(0, "create")) {
+    if (!rebuilt.empty()) {
+      find(kTypeChange, fmt::format("rebuild of table {}", rebuilt));
+    } else if (statement.is(0, "create")) {
       read_create(statement);
     } else if (statement.is(0, "drop")) {
       read_drop(statement);
@@ -342,11 +347,13 @@ base::Result<std::vector<Finding>> lint(db::Engine engine, std::string_view up) 
         findings.push_back({.rule = kWaiver, .line = waiver.line, .words = std::move(words)});
   };
   for (const auto statement : *statements) {
-    auto waivers = skip_to(static_cast<std::size_t>(statement.data() - up.data()));
+    const auto begin = static_cast<std::size_t>(statement.data() - up.data());
+    const std::string rebuilt = directive(up.substr(at, begin - at), "rebuild");
+    auto waivers = skip_to(begin);
     const auto tokens = tokens_of(statement);
     if (!tokens) return tokens.error();
     std::vector<Finding> here;
-    for (const auto& [rule, what] : linting.read(Clause(*tokens, 0, tokens->size()))) {
+    for (const auto& [rule, what] : linting.read(Clause(*tokens, 0, tokens->size()), rebuilt)) {
       bool is_waived = false;
       for (Waiver& waiver : waivers)
         if (waiver.rule == rule.name) is_waived = waiver.is_used = true;

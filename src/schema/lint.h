@@ -9,7 +9,8 @@
 // is itself a finding, so waivers cannot outlive what they were for. Downs are not read: they take
 // away what their up made, and the runner asks before rows are lost.
 //
-// It sees statements, not what a DO block or a function does.
+// It sees statements, not what a DO block or a function does. A rebuild of a table (script.h) is a
+// change of type to it, whatever it changes.
 #pragma once
 
 #include <span>

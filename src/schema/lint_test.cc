@@ -176,16 +176,30 @@ TEST(Lint, AWaiverThatDoesNothingIsAFinding) {
   }
 }
 
-TEST(Lint, DirectivesAreComments) {
+TEST(Lint, DirectivesStandBesideWaivers) {
   constexpr std::string_view kUp =
-      "-- compatible: no\n-- outside-transaction: yes\n-- rebuild: roles\n"
+      "-- compatible: no\n-- outside-transaction: yes\n\n"
       "-- check: no name twice: DROP TABLE roles\n"
       "SELECT name FROM roles GROUP BY name HAVING count(*) > 1;\n"
       "-- waive unique-over-rows: the check above\n"
-      "-- outside-transaction: yes\n"
+      "-- another comment\n"
       "CREATE UNIQUE INDEX CONCURRENTLY i ON roles (name);\n"
       "DROP TABLE a;";
   EXPECT_THAT(words(kPostgres, kUp), ElementsAre("9 drop: table a"));
+}
+
+// A rebuilt table has the rows it had: it is not new, whatever its statement says.
+TEST(Lint, ARebuildChangesATable) {
+  constexpr std::string_view kUp =
+      "-- rebuild: roles\n-- rebuild-value: motto = ''\n"
+      "CREATE TABLE roles (id INTEGER PRIMARY KEY, motto TEXT NOT NULL);\n"
+      "CREATE UNIQUE INDEX i ON roles (motto);";
+  EXPECT_THAT(words(kSqlite, kUp), ElementsAre("3 type-change: rebuild of table roles",
+                                               "4 unique-over-rows: index i on roles"));
+  EXPECT_THAT(rules(kSqlite,
+                    "-- waive type-change: every motto fits\n-- rebuild: roles\n"
+                    "CREATE TABLE roles (id INTEGER PRIMARY KEY, motto VARCHAR(99) NOT NULL);"),
+              IsEmpty());
 }
 
 TEST(Lint, WhatIsNoSqlIsRefused) {

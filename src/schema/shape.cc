@@ -140,6 +140,7 @@ const std::vector<std::string>& declared_names() {
   static const std::vector<std::string> names = [] {
     std::vector<std::string> all;
     for (const auto& table : declared_tables()) all.emplace_back(table.name);
+    all.insert(all.end(), kFormerTables.begin(), kFormerTables.end());
     return all;
   }();
   return names;

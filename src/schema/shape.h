@@ -58,7 +58,7 @@ struct SchemaShape {
 [[nodiscard]] base::Result<SchemaShape> introspect(db::Connection& connection,
                                                    std::span<const std::string> tables);
 
-// The names of the declared tables: what a fingerprint covers.
+// The names of the declared tables, and of former ones: what a fingerprint covers.
 [[nodiscard]] const std::vector<std::string>& declared_names();
 
 [[nodiscard]] std::string canonical_text(const SchemaShape& shape);
