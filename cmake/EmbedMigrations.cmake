@@ -63,10 +63,12 @@ function(tertulia_embed_migrations target)
   cmake_parse_arguments(ARG "" "FOLDER" "" ${ARGN})
   set(out ${CMAKE_BINARY_DIR}/gen/schema/embedded_migrations.cc)
   file(GLOB sql CONFIGURE_DEPENDS ${ARG_FOLDER}/*/*.sql)
+  # A migration that was taken away leaves no newer file behind: the list itself must be one.
+  file(GENERATE OUTPUT ${out}.list CONTENT "${sql}")
   add_custom_command(
     OUTPUT ${out}
     COMMAND ${CMAKE_COMMAND} -DFOLDER=${ARG_FOLDER} -DOUT=${out} -P ${TERTULIA_EMBED_MIGRATIONS}
-    DEPENDS ${sql} ${TERTULIA_EMBED_MIGRATIONS}
+    DEPENDS ${sql} ${out}.list ${TERTULIA_EMBED_MIGRATIONS}
     VERBATIM)
   target_sources(${target} PRIVATE ${out})
 endfunction()

@@ -49,9 +49,10 @@ TEST_P(Runner, DownAndUpThroughEveryVersionWithRows) {
               database_.all()[static_cast<std::size_t>(version) - 1].fingerprint);
   }
   database_.run(kRows);
-  for (const auto& name : declared_names())
-    ASSERT_THAT(database_.rows(fmt::format("SELECT 1 FROM {}", name)), testing::Not(IsEmpty()))
-        << name;
+  for (const auto& table : declared_tables())
+    ASSERT_THAT(database_.rows(fmt::format("SELECT 1 FROM {}", table.name)),
+                testing::Not(IsEmpty()))
+        << table.name;
 
   for (int version = database_.head() - 1; version >= 1; --version) {
     // Everything that the version below has must survive.
