@@ -12,6 +12,7 @@
 
 #include "base/failpoint.h"
 #include "schema/test_rows.h"
+#include "support/disk_quota.h"
 
 namespace tertulia::schema {
 namespace {
@@ -193,6 +194,31 @@ TEST(FaultsOnSqlite, ADiskThatIsFull) {
       EXPECT_EQ(proof.state, version == 1 ? State::fresh : State::behind) << proof.why;
     }
   }
+  EXPECT_EQ(database.proof().state, State::ready);
+}
+
+// As above, on a server whose disk has so many pages left for its databases.
+TEST(FaultsOnPostgres, ADiskThatIsFull) {
+  test::DiskQuota disk;
+  test::PostgresServer server(disk.environment());
+  TestDatabase database(server);
+  int failures = 0;
+  for (int version = 1; version <= database.head(); ++version) {
+    const std::string before = fingerprint(shape_of(database));
+    for (std::int64_t pages = 0;; ++pages) {
+      disk.set(pages);
+      auto done = migrate(database.connection(), version, database.all());
+      disk.set(-1);
+      if (done) break;
+      ++failures;
+      EXPECT_EQ(done.error().code, base::Code::storage) << done.error().message;
+      EXPECT_THAT(done.error().message + done.error().detail, HasSubstr("No space left on device"));
+      EXPECT_FALSE(database.connection().in_transaction());
+      ASSERT_EQ(database.proof().version, version - 1);
+      ASSERT_EQ(fingerprint(shape_of(database)), before);
+    }
+  }
+  EXPECT_GT(failures, 30);
   EXPECT_EQ(database.proof().state, State::ready);
 }
 

@@ -29,6 +29,9 @@ class TestDatabase final {
     }
     connection_ = open();
   }
+  // A database of another server than the shared one.
+  explicit TestDatabase(test::PostgresServer& server)
+      : location_{db::Engine::postgres, server.create_database()}, connection_(open()) {}
 
   [[nodiscard]] db::Engine engine() const { return location_.engine; }
   [[nodiscard]] const db::Location& location() const { return location_; }

@@ -138,7 +138,9 @@ void Reply::chunk(std::string_view bytes) {
   if (!bytes.empty()) raw(fmt::format("{:x}\r\n{}\r\n", bytes.size(), bytes));
 }
 
-void Reply::end() { raw("0\r\n\r\n"); }
+void Reply::end() {
+  raw("0\r\n\r\n");
+}
 
 void Reply::close() {
   if (!closed_) shutdown(socket_, SHUT_RDWR);
@@ -240,14 +242,22 @@ class ModelServer::Shared final {
 ModelServer::ModelServer(Handler handler) : shared_(std::make_shared<Shared>(std::move(handler))) {}
 ModelServer::~ModelServer() = default;
 
-std::uint16_t ModelServer::port() const { return shared_->port(); }
+std::uint16_t ModelServer::port() const {
+  return shared_->port();
+}
 std::string ModelServer::base_url() const {
   return fmt::format("http://127.0.0.1:{}/v1", shared_->port());
 }
-std::vector<ReceivedRequest> ModelServer::requests() const { return shared_->requests(); }
-std::size_t ModelServer::connections() const { return shared_->connections(); }
+std::vector<ReceivedRequest> ModelServer::requests() const {
+  return shared_->requests();
+}
+std::size_t ModelServer::connections() const {
+  return shared_->connections();
+}
 
-std::string sse_event(std::string_view data) { return fmt::format("data: {}\n\n", data); }
+std::string sse_event(std::string_view data) {
+  return fmt::format("data: {}\n\n", data);
+}
 
 std::string sse_word(std::string_view word) {
   return sse_event(chunk_json(fmt::format(R"({{"content":{}}})", quoted(word)), {}));

@@ -48,8 +48,8 @@ class Reply final {
   void raw(std::string_view bytes);
 
   // A whole answer with Content-Length. `headers`: lines "Name: value\r\n".
-  void answer(int status, std::string_view body,
-              std::string_view content_type = "application/json", std::string_view headers = {});
+  void answer(int status, std::string_view body, std::string_view content_type = "application/json",
+              std::string_view headers = {});
 
   // A chunked answer, piece by piece.
   void begin(int status = 200, std::string_view content_type = "text/event-stream",

@@ -30,7 +30,8 @@ std::string find_programs() {
 }
 
 // Starts a program as the user postgres where we are root (initdb and postgres refuse root).
-pid_t start(const std::vector<std::string>& words, const std::string& log) {
+pid_t start(const std::vector<std::string>& words, const std::string& log,
+            const std::vector<std::string>& environment = {}) {
   const pid_t child = ::fork();
   if (child < 0) throw std::runtime_error("fork failed");
   if (child > 0) return child;
@@ -43,6 +44,7 @@ pid_t start(const std::vector<std::string>& words, const std::string& log) {
   const int out = ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0666);
   ::dup2(out, 1);
   ::dup2(out, 2);
+  for (const auto& each : environment) ::putenv(const_cast<char*>(each.c_str()));
   std::vector<char*> arguments;
   for (const auto& word : words) arguments.push_back(const_cast<char*>(word.c_str()));
   arguments.push_back(nullptr);
@@ -66,11 +68,11 @@ Handle connect(const std::string& uri) {
 }  // namespace
 
 PostgresServer& PostgresServer::shared() {
-  static PostgresServer server;
+  static PostgresServer server({});
   return server;
 }
 
-PostgresServer::PostgresServer() {
+PostgresServer::PostgresServer(const std::vector<std::string>& environment) {
   const std::string programs = find_programs();
   std::string pattern = (fs::temp_directory_path() / "tertulia-pg-XXXXXX").string();
   if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("mkdtemp failed");
@@ -89,7 +91,7 @@ PostgresServer::PostgresServer() {
   if (status != 0) throw std::runtime_error("initdb failed: " + content(log));
   server_ = start({programs + "/postgres", "-D", data, "-k", folder_, "-c",
                    "listen_addresses=", "-c", "max_connections=100", "-c", "shared_buffers=64MB"},
-                  log);
+                  log, environment);
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
   while (PQstatus(connect(uri("postgres")).get()) != CONNECTION_OK) {
     if (::waitpid(server_, &status, WNOHANG) == server_ ||

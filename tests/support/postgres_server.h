@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <string>
+#include <vector>
 
 namespace tertulia::test {
 
@@ -14,6 +15,8 @@ class PostgresServer final {
   // PostgreSQL is not installed or does not start: a test must not pass without it.
   static PostgresServer& shared();
 
+  // Another server, with more in its environment ("NAME=VALUE").
+  explicit PostgresServer(const std::vector<std::string>& environment);
   PostgresServer(const PostgresServer&) = delete;
   PostgresServer& operator=(const PostgresServer&) = delete;
   ~PostgresServer();
@@ -22,7 +25,6 @@ class PostgresServer final {
   std::string create_database();
 
  private:
-  PostgresServer();
   std::string uri(const std::string& database) const;
 
   std::string folder_;

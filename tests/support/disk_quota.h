@@ -1,0 +1,32 @@
+// DiskQuota is a disk that fills up, for a PostgreSQL of the tests: a library that is loaded before
+// the C library refuses to let the files of its databases grow by more pages than there are left,
+// with ENOSPC, as a full disk does. Everything else of the server is as it always is.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "support/temp_dir.h"
+
+namespace tertulia::test {
+
+class DiskQuota final {
+ public:
+  // Without end, until it is set.
+  DiskQuota();
+  DiskQuota(const DiskQuota&) = delete;
+  DiskQuota& operator=(const DiskQuota&) = delete;
+  ~DiskQuota();
+
+  // For PostgresServer.
+  [[nodiscard]] std::vector<std::string> environment() const;
+  // Negative: without end.
+  void set(std::int64_t pages);
+
+ private:
+  TempDir folder_;
+  std::int64_t* left_ = nullptr;  // shared with the server's processes
+};
+
+}  // namespace tertulia::test
