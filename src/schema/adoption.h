@@ -36,6 +36,7 @@ inline constexpr std::string_view kIgnored = "ignored";  // what had or has no e
 inline constexpr std::string_view kSpeaker = "speaker";  // a speaker of another session
 inline constexpr std::string_view kUnfit = "unfit";      // a session that cannot be gone on with
 inline constexpr std::string_view kAdopted = "adopted";  // what became of a flow or session
+inline constexpr std::string_view kCopied = "copied";    // what a copy did about an orphan (copy.h)
 }  // namespace note
 
 struct AdoptionNote {
