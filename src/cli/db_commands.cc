@@ -11,6 +11,7 @@ void add_db(CLI::App& app, Context& context) {
   add_db_verify(*db, context);
   add_db_adopt(*db, context);
   add_db_backup(*db, context);
+  add_db_copy(*db, context);
 }
 
 }  // namespace tertulia::cli

@@ -13,7 +13,23 @@ namespace {
 
 namespace json = base::json;
 
-// The log of every session explains its state.
+base::Result<int> verify(Context& context) {
+  auto location = context.location();
+  if (!location) return location.error();
+  auto verification = verify_in_full(context, *location);
+  if (!verification) return verification.error();
+  const int status = verification->good() ? kExitDone : kExitDatabase;
+  if (context.json) {
+    print_json(verification_json(*verification, *location));
+    return status;
+  }
+  if (say(verification->database.proof, *location, false) == kExitDone)
+    print_verification(*verification);
+  return status;
+}
+
+}  // namespace
+
 base::Result<void> replay_all(Context& context, db::Connection& reader,
                               FullVerification& verification) {
   ProgressLine progress("replaying", "sessions");
@@ -45,23 +61,6 @@ base::Result<void> replay_all(Context& context, db::Connection& reader,
     }
   }
 }
-
-base::Result<int> verify(Context& context) {
-  auto location = context.location();
-  if (!location) return location.error();
-  auto verification = verify_in_full(context, *location);
-  if (!verification) return verification.error();
-  const int status = verification->good() ? kExitDone : kExitDatabase;
-  if (context.json) {
-    print_json(verification_json(*verification, *location));
-    return status;
-  }
-  if (say(verification->database.proof, *location, false) == kExitDone)
-    print_verification(*verification);
-  return status;
-}
-
-}  // namespace
 
 base::Result<FullVerification> verify_in_full(Context& context, const db::Location& location) {
   auto connection = db::open(location, {.access = db::Access::read});

@@ -18,6 +18,9 @@ struct FullVerification {
   [[nodiscard]] bool good() const { return database.good() && unexplained.empty(); }
 };
 
+// Replays the log of every session that the connection sees.
+[[nodiscard]] base::Result<void> replay_all(Context& context, db::Connection& reader,
+                                            FullVerification& verification);
 // Looks at everything; shows how far it is. Where the schema is not fit, logs are not replayed.
 [[nodiscard]] base::Result<FullVerification> verify_in_full(Context& context,
                                                             const db::Location& location);
