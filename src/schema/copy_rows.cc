@@ -13,8 +13,11 @@
 namespace tertulia::schema::internal {
 namespace {
 
-// With the widest table's columns still far from SQLite's limit of 32766 parameters.
 constexpr std::size_t kRowsOfPage = 200;
+// Of one statement. PostgreSQL takes 65535; SQLite looks each parameter's name up in the list of
+// them all, so that many are slower than few.
+constexpr std::size_t kMostParams = 16'384;
+constexpr std::size_t kMostParamsSqlite = 96;
 
 // What SQLite holds in a cell, by the first letter of its typeof.
 constexpr char kInteger = 'i';
@@ -55,6 +58,43 @@ std::string page_sql(db::Engine engine, const TableDescription& table, std::stri
   const std::string facts = engine == db::Engine::sqlite ? types + "''" + orphans : "''";
   return fmt::format("SELECT {0}{1} FROM {2} t WHERE t.{3} >= $1 ORDER BY t.{3} LIMIT {4}", columns,
                      facts, sql_name(table.name), sql_name(key), kRowsOfPage);
+}
+
+// In one statement.
+base::Result<void> insert_some(db::Connection& connection, const TableDescription& table,
+                               std::span<const CopyRow> rows) {
+  std::string sql = fmt::format("INSERT INTO {} (", sql_name(table.name));
+  const char* separator = "";
+  for (const ColumnDescription& column : table.columns) {
+    sql += separator + sql_name(column.name);
+    separator = ", ";
+  }
+  sql += ") VALUES ";
+  std::vector<db::Param> params;
+  params.reserve(rows.size() * table.columns.size());
+  for (const CopyRow& row : rows) {
+    if (!params.empty()) sql += ", ";
+    separator = "(";
+    for (const CopyValue& value : row.values) {
+      params.push_back(std::visit(
+          [](const auto& held) -> db::Param {
+            if constexpr (std::is_same_v<std::decay_t<decltype(held)>, std::string>) {
+              return std::string_view(held);
+            } else {
+              return held;
+            }
+          },
+          value));
+      sql += fmt::format("{}${}", separator, params.size());
+      separator = ", ";
+    }
+    sql += ")";
+  }
+  auto done = connection.each_text(sql, params, {});
+  if (!done)
+    return done.error().in(
+        fmt::format("rows {} to {} of {}", rows.front().key, rows.back().key, table.name));
+  return {};
 }
 
 }  // namespace
@@ -190,39 +230,14 @@ base::Result<std::vector<CopyRow>> PageReader::next() {
 }
 
 base::Result<void> insert_rows(db::Connection& connection, const TableDescription& table,
-                               const std::vector<CopyRow>& rows) {
-  if (rows.empty()) return {};
-  std::string sql = fmt::format("INSERT INTO {} (", sql_name(table.name));
-  const char* separator = "";
-  for (const ColumnDescription& column : table.columns) {
-    sql += separator + sql_name(column.name);
-    separator = ", ";
-  }
-  sql += ") VALUES ";
-  std::vector<db::Param> params;
-  params.reserve(rows.size() * table.columns.size());
-  for (const CopyRow& row : rows) {
-    if (!params.empty()) sql += ", ";
-    separator = "(";
-    for (const CopyValue& value : row.values) {
-      params.push_back(std::visit(
-          [](const auto& held) -> db::Param {
-            if constexpr (std::is_same_v<std::decay_t<decltype(held)>, std::string>) {
-              return std::string_view(held);
-            } else {
-              return held;
-            }
-          },
-          value));
-      sql += fmt::format("{}${}", separator, params.size());
-      separator = ", ";
-    }
-    sql += ")";
-  }
-  auto done = connection.each_text(sql, params, {});
-  if (!done)
-    return done.error().in(
-        fmt::format("rows {} to {} of {}", rows.front().key, rows.back().key, table.name));
+                               std::span<const CopyRow> rows) {
+  const std::size_t most =
+      connection.engine() == db::Engine::sqlite ? kMostParamsSqlite : kMostParams;
+  const std::size_t at_once = std::max<std::size_t>(most / table.columns.size(), 1);
+  for (; !rows.empty(); rows = rows.subspan(std::min(at_once, rows.size())))
+    if (auto done = insert_some(connection, table, rows.first(std::min(at_once, rows.size())));
+        !done)
+      return done;
   return {};
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <span>
 #include <string>
 #include <variant>
 #include <vector>
@@ -52,9 +53,9 @@ class PageReader final {
 // Where the primary key stands among the columns; every declared table has one of integers.
 [[nodiscard]] std::size_t key_column(const TableDescription& table);
 
-// Inserts the rows in one statement.
+// Inserts the rows, many in a statement.
 [[nodiscard]] base::Result<void> insert_rows(db::Connection& connection,
                                              const TableDescription& table,
-                                             const std::vector<CopyRow>& rows);
+                                             std::span<const CopyRow> rows);
 
 }  // namespace tertulia::schema::internal
