@@ -127,11 +127,11 @@ class File final {
     profile.name = name;
     if (!node["provider"]) fail(node, "a profile needs a provider" + where);
     profile.provider = text(node["provider"]);
-    if (profile.provider != "openai" && profile.provider.rfind("rehearsal", 0) != 0)
+    const llm::Protocol* const protocol = llm::find_protocol(profile.provider);
+    if (protocol == nullptr && profile.provider.rfind("rehearsal", 0) != 0)
       fail(node["provider"],
-           fmt::format("provider '{}' is not in this release; known are openai (which Ollama and "
-                       "many other servers speak under /v1) and rehearsal",
-                       profile.provider));
+           fmt::format("provider '{}' is not in this release; known are {}", profile.provider,
+                       fmt::join(llm::provider_names(), ", ")));
     if (const auto at = profile.provider.find('?'); at != std::string::npos) {
       auto options = llm::parse_rehearsal_options(profile.provider.substr(at + 1));
       if (!options) fail(node["provider"], options.error().message);
@@ -139,9 +139,8 @@ class File final {
       profile.provider = "rehearsal";
     }
     profile.model = node["model"] ? text(node["model"]) : profile.provider;
-    if (profile.provider == "openai" && !node["model"])
-      fail(node, "a profile needs a model" + where);
-    if (profile.provider == "openai") profile.base_url = llm::kOpenAiBaseUrl;
+    if (protocol != nullptr && !node["model"]) fail(node, "a profile needs a model" + where);
+    if (protocol != nullptr) profile.base_url = protocol->base_url;
     if (const auto url = node["base_url"]) profile.base_url = text(url);
     if (const auto key = node["key"]) {
       if (key.IsScalar())

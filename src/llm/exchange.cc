@@ -154,7 +154,7 @@ bool Exchange::take_header(std::string_view line) {
   if (same_name(name, "content-type")) head_.content_type = value;
   if (same_name(name, "retry-after")) head_.retry_after = value;
   if (same_name(name, "retry-after-ms")) head_.retry_after_ms = value;
-  if (same_name(name, "x-request-id")) head_.request_id = value;
+  if (same_name(name, "x-request-id") || same_name(name, "request-id")) head_.request_id = value;
   return true;
 }
 

@@ -5,31 +5,23 @@
 #include <string>
 
 #include "base/result.h"
+#include "llm/endpoint.h"
 #include "llm/provider.h"
 #include "llm/transport.h"
 
 namespace tertulia::llm {
 
-// Where the key comes from, never the key: it is read at each call, sent as Authorization to
-// base_url and nowhere else, and masked should a server repeat it in an error.
-struct OpenAiConfig {
-  std::string profile;   // for errors
-  std::string base_url;  // such as https://api.openai.com/v1
-  std::string key_env;   // at most one of the two; neither: no key is sent
-  std::string key_file;
-  std::string organization;  // sent if not empty
+inline constexpr std::string_view kOpenAiPath = "/chat/completions";
+
+// Sent as headers if not empty.
+struct OpenAiAccount {
+  std::string organization;
   std::string project;
 };
 
 // Invalid where base_url is not an http or https URL that may be called.
-[[nodiscard]] base::Result<std::unique_ptr<Provider>> make_openai(OpenAiConfig config,
+[[nodiscard]] base::Result<std::unique_ptr<Provider>> make_openai(Endpoint endpoint,
+                                                                  const OpenAiAccount& account,
                                                                   Transport& transport);
-
-// POST goes here: base_url with /chat/completions put after its path. Refuses user names,
-// passwords and fragments in the URL, other schemes, and addresses that are never called.
-[[nodiscard]] base::Result<std::string> chat_url(std::string_view base_url);
-
-// A URL as errors may show it: without user, query and fragment.
-[[nodiscard]] std::string display_url(std::string_view url);
 
 }  // namespace tertulia::llm

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "llm/openai_fixture.h"
+#include "llm/provider_fixture.h"
 #include "support/temp_dir.h"
 
 namespace tertulia::llm {
@@ -65,10 +65,8 @@ TEST_F(OpenAi, TheKeyFromAFileIsReadAtEachCall) {
   auto openai = make_openai({.profile = "main",
                              .base_url = server.base_url(),
                              .key_env = {},
-                             .key_file = folder.file("key"),
-                             .organization = {},
-                             .project = {}},
-                            transport_);
+                             .key_file = folder.file("key")},
+                            {}, transport_);
   ASSERT_TRUE(openai);
   const Answer missing = ask(**openai);
   EXPECT_EQ(missing.outcome, Outcome::auth);
@@ -246,13 +244,9 @@ TEST_F(OpenAi, TheTransportsEndCancelsWhatIsUnderWay) {
   std::unique_ptr<Call> call;
   {
     Transport transport;
-    auto openai = make_openai({.profile = "main",
-                               .base_url = server.base_url(),
-                               .key_env = {},
-                               .key_file = {},
-                               .organization = {},
-                               .project = {}},
-                              transport);
+    auto openai = make_openai(
+        {.profile = "main", .base_url = server.base_url(), .key_env = {}, .key_file = {}}, {},
+        transport);
     ASSERT_TRUE(openai);
     call = (*openai)->start(hello(), (*openai)->wire_body(hello()), {}, ear.listener());
   }
@@ -313,7 +307,7 @@ TEST(OpenAiUrl, WhatIsAcceptedAndWhatIsNot) {
       {"http://[::ffff:169.254.169.254]/v1", "", "never called"},
   };
   for (const Case& c : cases) {
-    const auto url = chat_url(c.base_url);
+    const auto url = endpoint_url(c.base_url, kOpenAiPath);
     if (*c.url != '\0') {
       ASSERT_TRUE(url) << c.base_url << ": " << url.error().message;
       EXPECT_EQ(*url, c.url);
@@ -328,13 +322,8 @@ TEST(OpenAiUrl, WhatIsAcceptedAndWhatIsNot) {
 // Other spellings of the metadata address get past a look at the URL; not past the socket.
 TEST_F(OpenAi, ForbiddenAddressesAreRefusedHoweverTheyAreSpelt) {
   for (const char* const url : {"http://0xA9FEA9FE/v1", "http://2852039166/v1"}) {
-    const auto made = make_openai({.profile = "main",
-                                   .base_url = url,
-                                   .key_env = {},
-                                   .key_file = {},
-                                   .organization = {},
-                                   .project = {}},
-                                  transport_);
+    const auto made = make_openai(
+        {.profile = "main", .base_url = url, .key_env = {}, .key_file = {}}, {}, transport_);
     if (!made) continue;  // refused even earlier
     const Answer answer = ask(**made);
     EXPECT_EQ(answer.outcome, Outcome::refused) << url << ": " << answer.error;

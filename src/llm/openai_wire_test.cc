@@ -3,12 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <boost/json/parse.hpp>
-#include <fstream>
-#include <sstream>
 #include <string>
 #include <vector>
 
-#include "base/utf8.h"
+#include "llm/reply_fixture.h"
 #include "support/model_server.h"
 
 namespace tertulia::llm {
@@ -19,34 +17,10 @@ using test::sse_completion;
 using test::sse_event;
 using test::sse_word;
 
-// What a reader of the stream heard, and what it came to.
-struct Heard {
-  std::string text;
-  Answer answer;
-};
-
 Heard read(const std::vector<std::string_view>& pieces, bool clean = true, int status = 200,
            std::string_view content_type = "text/event-stream") {
-  Heard heard;
-  const auto hear = [&](std::string_view text) {
-    EXPECT_FALSE(base::first_invalid_utf8(text)) << "a piece of text ends inside a character";
-    heard.text += text;
-  };
-  ChatReply reply(status, content_type);
-  for (const std::string_view piece : pieces) {
-    const auto progress = reply.feed(piece, hear);
-    if (progress == ChatReply::Progress::complete || progress == ChatReply::Progress::hopeless)
-      break;
-  }
-  heard.answer = reply.finish(clean, hear);
-  return heard;
-}
-
-std::string golden(const std::string& name) {
-  std::ifstream file(std::string(TERTULIA_SOURCE_DIR "/tests/golden/llm/") + name);
-  std::stringstream text;
-  text << file.rdbuf();
-  return text.str();
+  return read_with(ReplyReader(status, content_type, Framing::events, openai_dialect()), pieces,
+                   clean);
 }
 
 Request english() {
@@ -136,7 +110,7 @@ void expect_long(const Heard& heard) {
   EXPECT_EQ(heard.answer.usage.reasoning_tokens, 2);
 }
 
-TEST(ChatReply, TheSameAnswerForEverySplit) {
+TEST(OpenAiReply, TheSameAnswerForEverySplit) {
   const std::string_view all = long_stream();
   for (std::size_t i = 0; i <= all.size(); ++i) {
     expect_long(read({all.substr(0, i), all.substr(i)}));
@@ -149,7 +123,7 @@ TEST(ChatReply, TheSameAnswerForEverySplit) {
 
 // Cut off at any byte, the answer is what had come whole; it is ok exactly from the byte on at
 // which the finish_reason had come.
-TEST(ChatReply, TruncationAtEveryByte) {
+TEST(OpenAiReply, TruncationAtEveryByte) {
   const std::string_view all = long_stream();
   const std::size_t reason = all.find(R"("finish_reason":"stop")");
   const std::size_t whole = all.find("\n\n", reason);  // the end of that event
@@ -178,7 +152,7 @@ struct Fault {
   std::string in_error = {};  // must appear in the error
 };
 
-TEST(ChatReply, TableOfStreams) {
+TEST(OpenAiReply, TableOfStreams) {
   const std::string kHi = sse_word("Hi");
   const std::string kStop = sse_event(R"({"choices":[{"delta":{},"finish_reason":"stop"}]})");
   const std::string kDone = "data: [DONE]\n\n";
@@ -277,7 +251,7 @@ TEST(ChatReply, TableOfStreams) {
   }
 }
 
-TEST(ChatReply, AWholeCompletionInsteadOfAStream) {
+TEST(OpenAiReply, AWholeCompletionInsteadOfAStream) {
   const std::string body =
       R"({"id":"c1","model":"m1","choices":[{"index":0,"message":{"role":"assistant",)"
       R"("content":"Hi"},"finish_reason":"stop"}],)"
@@ -302,7 +276,7 @@ TEST(ChatReply, AWholeCompletionInsteadOfAStream) {
             Outcome::quota);
 }
 
-TEST(ChatReply, ErrorStatuses) {
+TEST(OpenAiReply, ErrorStatuses) {
   struct Case {
     int status;
     const char* body;
@@ -346,7 +320,7 @@ TEST(ChatReply, ErrorStatuses) {
   }
 }
 
-TEST(ChatReply, AServersWordsCannotFloodOrPaintTheTerminal) {
+TEST(OpenAiReply, AServersWordsCannotFloodOrPaintTheTerminal) {
   const std::string words = "\x1B[31mred\r\n" + std::string(100'000, 'x');
   const Heard heard = read({words}, true, 500, "text/plain");
   EXPECT_LT(heard.answer.error.size(), 1000U);

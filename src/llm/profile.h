@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/json.h"
 #include "base/result.h"
@@ -19,6 +20,19 @@
 namespace tertulia::llm {
 
 inline constexpr std::string_view kOpenAiBaseUrl = "https://api.openai.com/v1";
+inline constexpr std::string_view kAnthropicBaseUrl = "https://api.anthropic.com";
+inline constexpr std::string_view kOllamaBaseUrl = "http://127.0.0.1:11434";
+
+// A protocol that is spoken over HTTP, and what users may have set for it already.
+struct Protocol {
+  std::string_view name;
+  std::string_view base_url;  // where a profile gives none
+  const char* url_variable;   // names another server
+  const char* key_variable;   // bound to that server; null where none is wanted
+};
+[[nodiscard]] const Protocol* find_protocol(std::string_view name);
+// All that a profile's `provider` may be, rehearsal included.
+[[nodiscard]] std::vector<std::string> provider_names();
 
 // US dollars a million tokens.
 struct Price {
@@ -41,7 +55,7 @@ struct KeySource {
 
 struct ModelProfile {
   std::string name;
-  std::string provider;  // "openai" or "rehearsal"
+  std::string provider;  // one of provider_names()
   std::string model;
   std::string base_url;
   KeySource key;
@@ -66,17 +80,20 @@ struct ModelProfile {
 using Environment = std::function<std::optional<std::string>(const char* name)>;
 [[nodiscard]] std::optional<std::string> process_environment(const char* name);
 
-// Reads what --model takes besides a profile's name: `openai/MODEL[@BASE-URL]`, `rehearsal` or
-// `rehearsal?latency=200ms&fail=0.05`. The profile's name is the text without the URL's query.
+// Reads what --model takes besides a profile's name: `PROVIDER/MODEL[@BASE-URL]` with openai,
+// anthropic or ollama, `rehearsal` or `rehearsal?latency=200ms&fail=0.05`. The profile's name is
+// the text without the URL's query.
 //
 // A key goes only to the URL that it was configured with: OPENAI_API_KEY belongs to OPENAI_BASE_URL
-// if that is set, else to api.openai.com. Any other URL written in the text is sent no key.
+// if that is set, else to api.openai.com; ANTHROPIC_API_KEY likewise. Any other URL written in the
+// text is sent no key. OLLAMA_HOST is understood as Ollama's own programs do.
 [[nodiscard]] base::Result<ModelProfile> parse_model_spec(
     std::string_view text, const Environment& environment = process_environment);
 
 // The provider for a profile. `script` is rehearsal's, and of no use to others. The transport must
-// outlive the provider. Denied for a profile that would send OPENAI_API_KEY to a URL to which it
-// does not belong, wherever that profile came from (an imported session may name any URL).
+// outlive the provider. Denied for a profile that would send OPENAI_API_KEY or ANTHROPIC_API_KEY to
+// a URL to which it does not belong, wherever that profile came from (an imported session may name
+// any URL).
 [[nodiscard]] base::Result<std::unique_ptr<Provider>> make_provider(
     const ModelProfile& profile, Transport& transport, RehearsalScript script = {},
     const Environment& environment = process_environment);

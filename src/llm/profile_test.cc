@@ -66,6 +66,59 @@ TEST(ModelSpec, KeysAreBoundToTheirUrl) {
   }
 }
 
+TEST(ModelSpec, AnthropicsKeyIsBoundToItsUrlToo) {
+  const std::map<std::string, std::string> own{{"ANTHROPIC_BASE_URL", "https://llm.example.org/"}};
+  for (const Spec& spec : {
+           Spec{"anthropic/claude-x", {}, "claude-x", kAnthropicBaseUrl, "ANTHROPIC_API_KEY"},
+           {"anthropic/claude-x@https://api.anthropic.com/v1/",
+            {},
+            "claude-x",
+            "https://api.anthropic.com/v1",
+            "ANTHROPIC_API_KEY"},
+           {"anthropic/claude-x@https://api.anthropic.com.evil.org/v1",
+            {},
+            "claude-x",
+            "https://api.anthropic.com.evil.org/v1",
+            ""},
+           {"anthropic/m@http://127.0.0.1:8080", {}, "m", "http://127.0.0.1:8080", ""},
+           {"anthropic/m", own, "m", "https://llm.example.org", "ANTHROPIC_API_KEY"},
+           {"anthropic/m@https://api.anthropic.com", own, "m", kAnthropicBaseUrl, ""},
+       }) {
+    const auto profile = parse_model_spec(spec.text, environment(spec.environment));
+    ASSERT_TRUE(profile) << spec.text << ": " << profile.error().message;
+    EXPECT_EQ(profile->provider, "anthropic");
+    EXPECT_EQ(profile->model, spec.model) << spec.text;
+    EXPECT_EQ(profile->base_url, spec.base_url) << spec.text;
+    EXPECT_EQ(profile->key.env, spec.key_env) << spec.text;
+  }
+}
+
+TEST(ModelSpec, OllamaHostAsOllamaReadsIt) {
+  struct Case {
+    const char* host;
+    std::string_view base_url;
+  };
+  for (const Case& c : {
+           Case{"", kOllamaBaseUrl},
+           {"gpu.lan", "http://gpu.lan:11434"},
+           {"gpu.lan:8080", "http://gpu.lan:8080"},
+           {":8080", "http://127.0.0.1:8080"},
+           {"0.0.0.0", "http://127.0.0.1:11434"},
+           {"[::]:8080", "http://127.0.0.1:8080"},
+           {"[::1]", "http://[::1]:11434"},
+           {"https://gpu.lan/", "https://gpu.lan"},
+           {"http://gpu.lan:1/", "http://gpu.lan:1"},
+       }) {
+    std::map<std::string, std::string> set;
+    if (*c.host != '\0') set["OLLAMA_HOST"] = c.host;
+    const auto profile = parse_model_spec("ollama/llama3.2:1b", environment(set));
+    ASSERT_TRUE(profile) << c.host << ": " << profile.error().message;
+    EXPECT_EQ(profile->base_url, c.base_url);
+    EXPECT_EQ(profile->model, "llama3.2:1b");
+    EXPECT_EQ(profile->key.env, "");
+  }
+}
+
 TEST(ModelSpec, OrganizationAndProjectGoWithTheKey) {
   const auto all = environment({{"OPENAI_ORG_ID", "org"}, {"OPENAI_PROJECT_ID", "proj"}});
   EXPECT_EQ(parse_model_spec("openai/m", all)->organization, "org");
@@ -93,8 +146,10 @@ TEST(ModelSpec, WhatIsWrongIsSaidWithWhatIsAccepted) {
            {"openai/@http://h/v1", "which model?"},
            {"opnai/m", "did you mean openai?"},
            {"main", "accepted are"},
-           {"ollama/llama3", "http://127.0.0.1:11434/v1"},
-           {"anthropic/claude", "no provider anthropic"},
+           {"ollama", "which model?"},
+           {"olama/llama3", "did you mean ollama?"},
+           {"anthropic/@https://h", "anthropic: which model?"},
+           {"anthropic/m@http://169.254.169.254", "never called"},
            {"rehearsal?latncy=1s", "did you mean latency?"},
            {"openai/m@http:///v1", "host is missing"},
            {"openai/m@https://user:hunter2@h/v1", "user name or password"},
@@ -124,8 +179,19 @@ TEST(MakeProvider, ByTheProfilesProtocol) {
       *parse_model_spec("openai/m@http://127.0.0.1:1/v1", environment({})), transport);
   ASSERT_TRUE(openai);
   EXPECT_EQ((*openai)->protocol(), "openai");
+  for (const char* const spec : {"anthropic/m@http://127.0.0.1:1", "ollama/m@http://127.0.0.1:1"}) {
+    const auto profile = parse_model_spec(spec, environment({}));
+    ASSERT_TRUE(profile);
+    const auto made = make_provider(*profile, transport, {}, environment({}));
+    ASSERT_TRUE(made) << made.error().message;
+    EXPECT_EQ((*made)->protocol(), profile->provider);
+  }
+  const auto misled = make_provider(
+      *parse_model_spec("ollama/m@http://127.0.0.1:1/v1", environment({})), transport);
+  ASSERT_FALSE(misled);
+  EXPECT_THAT(misled.error().remedy, HasSubstr("provider openai"));
   ModelProfile unknown;
-  unknown.provider = "ollama";
+  unknown.provider = "oracle";
   EXPECT_FALSE(make_provider(unknown, transport));
 }
 
@@ -156,6 +222,29 @@ TEST(MakeProvider, NeverSendsOpenAisKeyElsewhere) {
   }
   profile.key.env = "MY_GATEWAY_KEY";
   EXPECT_TRUE(made(gateway, {}));
+}
+
+// Whichever protocol a profile speaks: the key is what counts.
+TEST(MakeProvider, NeverSendsAnthropicsKeyElsewhere) {
+  Transport transport;
+  for (const char* const provider : {"anthropic", "openai", "ollama"}) {
+    ModelProfile profile;
+    profile.name = "main";
+    profile.provider = provider;
+    profile.model = "m";
+    profile.key.env = "ANTHROPIC_API_KEY";
+    for (const char* const url : {"https://llm.example.org", "https://api.anthropic.com.evil.org",
+                                  "http://api.anthropic.com", "http://127.0.0.1:8080"}) {
+      profile.base_url = url;
+      const auto refused = make_provider(profile, transport, {}, environment({}));
+      ASSERT_FALSE(refused) << provider << " " << url;
+      EXPECT_EQ(refused.error().code, base::Code::denied);
+      EXPECT_THAT(refused.error().message, HasSubstr("ANTHROPIC_API_KEY"));
+    }
+    profile.base_url = "https://llm.example.org";
+    EXPECT_TRUE(make_provider(profile, transport, {},
+                              environment({{"ANTHROPIC_BASE_URL", "https://llm.example.org"}})));
+  }
 }
 
 TEST(ModelProfileJson, RoundTrip) {

@@ -1,4 +1,4 @@
-// Provider is the seam between the engine and one wire protocol (openai, rehearsal ...). A Request
+// Provider is the seam between the engine and one wire protocol (openai, anthropic ...). A Request
 // is neutral; a provider turns it into the exact bytes of its wire (`wire_body`, a pure function:
 // the same request gives the same bytes for ever) and performs one attempt at a call. Retries are
 // the engine's: every attempt is a row of model_calls, and back-off waits in its loop (retry.h).
@@ -81,7 +81,7 @@ enum class Outcome {
   refused,           // the server says that the request itself is wrong (400, 404, 422 ...)
   context_overflow,  // the request is too long for the model
   content_filter,    // the server withheld the answer
-  incomplete,        // the stream broke off: neither finish_reason nor [DONE] was seen
+  incomplete,        // the stream broke off: no reason to stop and no mark of the end was seen
   malformed,         // what came is not the protocol
   wrong_output,      // the answer does not fit the step's output schema (set by the engine)
   interrupted,       // this process died during the call (set by the engine on resume)
@@ -118,7 +118,7 @@ struct Usage {
 struct Answer {
   Outcome outcome = Outcome::ok;
   std::string text;           // what was said; with any other outcome, what had come by then
-  std::string finish_reason;  // as the wire says: stop, length ...
+  std::string finish_reason;  // stop or length on every wire; else as the wire says
   std::string error;          // for people, without secrets; empty when ok
   int http_status = 0;        // 0: none was seen
   std::string request_id;     // the provider's own, if it gave one

@@ -245,8 +245,11 @@ ModelServer::~ModelServer() = default;
 std::uint16_t ModelServer::port() const {
   return shared_->port();
 }
+std::string ModelServer::address() const {
+  return fmt::format("http://127.0.0.1:{}", shared_->port());
+}
 std::string ModelServer::base_url() const {
-  return fmt::format("http://127.0.0.1:{}/v1", shared_->port());
+  return address() + "/v1";
 }
 std::vector<ReceivedRequest> ModelServer::requests() const {
   return shared_->requests();
@@ -280,10 +283,11 @@ std::string sse_completion(const std::vector<std::string>& words, std::string_vi
   return out + sse_event("[DONE]");
 }
 
-ModelServer::Handler always_stream(std::string sse) {
-  return [sse = std::move(sse)](const ReceivedRequest&, Reply& reply) {
-    reply.begin();
-    reply.chunk(sse);
+ModelServer::Handler always_stream(std::string bytes, std::string_view content_type) {
+  return [bytes = std::move(bytes), type = std::string(content_type)](const ReceivedRequest&,
+                                                                      Reply& reply) {
+    reply.begin(200, type);
+    reply.chunk(bytes);
     reply.end();
   };
 }

@@ -85,7 +85,8 @@ class ModelServer final {
   ModelServer& operator=(const ModelServer&) = delete;
 
   [[nodiscard]] std::uint16_t port() const;
-  [[nodiscard]] std::string base_url() const;  // http://127.0.0.1:PORT/v1
+  [[nodiscard]] std::string address() const;   // http://127.0.0.1:PORT
+  [[nodiscard]] std::string base_url() const;  // the same with /v1, as OpenAI's clients want it
   [[nodiscard]] std::vector<ReceivedRequest> requests() const;
   [[nodiscard]] std::size_t connections() const;  // how many were ever accepted
 
@@ -113,6 +114,7 @@ struct CompletionUsage {
 [[nodiscard]] std::string sse_event(std::string_view data);
 
 // A handler that answers every request with these bytes as a stream.
-[[nodiscard]] ModelServer::Handler always_stream(std::string sse);
+[[nodiscard]] ModelServer::Handler always_stream(
+    std::string bytes, std::string_view content_type = "text/event-stream");
 
 }  // namespace tertulia::test

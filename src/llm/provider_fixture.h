@@ -1,5 +1,4 @@
-// What the tests of the OpenAI provider on real sockets share: an ear for a call, and a fixture
-// with a transport and a canary for a key, which no error may ever show.
+// What the tests of providers on real sockets share: an ear for a call, and fixtures.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -85,21 +84,17 @@ inline Request hello() {
   return request;
 }
 
-class OpenAi : public ::testing::Test {
+// With a transport and a key in the environment, which no error may ever show.
+class ProviderTest : public ::testing::Test {
  protected:
-  OpenAi() { ::setenv(kKeyVariable, kCanary, 1); }
-  ~OpenAi() override { ::unsetenv(kKeyVariable); }
+  ProviderTest() { ::setenv(kKeyVariable, kCanary, 1); }
+  ~ProviderTest() override { ::unsetenv(kKeyVariable); }
 
-  std::unique_ptr<Provider> provider(const std::string& base_url, bool with_key = true) {
-    auto made = make_openai({.profile = "main",
-                             .base_url = base_url,
-                             .key_env = with_key ? kKeyVariable : "",
-                             .key_file = {},
-                             .organization = {},
-                             .project = {}},
-                            transport_);
-    EXPECT_TRUE(made) << made.error().message;
-    return std::move(made).value();
+  static Endpoint endpoint(std::string base_url, bool with_key = true) {
+    return {.profile = "main",
+            .base_url = std::move(base_url),
+            .key_env = with_key ? kKeyVariable : "",
+            .key_file = {}};
   }
 
   Answer ask(Provider& provider, const Deadlines& deadlines = {}) {
@@ -113,12 +108,21 @@ class OpenAi : public ::testing::Test {
     return answer;
   }
 
+  Transport transport_;
+};
+
+class OpenAi : public ProviderTest {
+ protected:
+  std::unique_ptr<Provider> provider(const std::string& base_url, bool with_key = true) {
+    auto made = make_openai(endpoint(base_url, with_key), {}, transport_);
+    EXPECT_TRUE(made) << made.error().message;
+    return std::move(made).value();
+  }
+
   Answer ask_server(ModelServer::Handler handler, const Deadlines& deadlines = {}) {
     ModelServer server(std::move(handler));
     return ask(*provider(server.base_url()), deadlines);
   }
-
-  Transport transport_;
 };
 
 }  // namespace tertulia::llm
