@@ -163,7 +163,16 @@ engine::ProviderSource Context::providers() {
     if (!transport_) transport_ = std::make_unique<llm::Transport>();
     auto provider = llm::make_provider(*profile, *transport_, std::move(script));
     if (!provider) return provider.error();
-    known = *std::move(provider);
+    std::shared_ptr<llm::Provider> made = *std::move(provider);
+    if (!profile->recording.empty()) {
+      auto from = recording(profile->recording);
+      if (!from) return from.error();
+      made = llm::make_replay(std::move(made), recordings_.at(profile->recording));
+    }
+    auto into = recorder();
+    if (!into) return into.error();
+    if (*into != nullptr) made = llm::make_recording(std::move(made), *profile, recorder_);
+    known = std::move(made);
     return known;
   };
 }
@@ -172,8 +181,56 @@ engine::ProfileSource Context::profiles() {
   return [this](const std::string& name) -> base::Result<llm::ModelProfile> {
     auto in_force = config();
     if (!in_force) return in_force.error();
-    return (*in_force)->profile(name);
+    const std::string& standard = (*in_force)->model.value;
+    auto from = replayed();
+    if (!from) return from.error();
+    auto profile = *from != nullptr ? (*from)->profile(name == standard ? std::string() : name)
+                                    : (*in_force)->profile(name);
+    if (!profile) return profile;
+    auto into = recorder();
+    if (!into) return into.error();
+    if (*into != nullptr) (*into)->know(*profile, name == standard);
+    return profile;
   };
+}
+
+base::Result<llm::Recording*> Context::recording(const std::string& file) {
+  auto& known = recordings_[file];
+  if (!known) {
+    auto loaded = llm::Recording::load(file);
+    if (!loaded) return loaded.error();
+    known = *std::move(loaded);
+  }
+  return known.get();
+}
+
+base::Result<llm::Recording*> Context::replayed() {
+  auto in_force = config();
+  if (!in_force) return in_force.error();
+  const std::string& model = (*in_force)->model.value;
+  if (model.rfind(llm::kReplayScheme, 0) != 0) return nullptr;
+  // Absolute, because the session keeps it and may be gone on with from elsewhere.
+  return recording(
+      fs::absolute(model.substr(llm::kReplayScheme.size())).lexically_normal().string());
+}
+
+base::Result<llm::Recorder*> Context::recorder() {
+  if (record_file.empty()) return nullptr;
+  if (!recorder_) {
+    auto opened = llm::Recorder::open(record_file, existing_recording);
+    if (!opened) return opened.error();
+    recorder_ = *std::move(opened);
+  }
+  return recorder_.get();
+}
+
+base::Result<void> Context::recordings_fared() const {
+  if (recorder_)
+    if (auto failure = recorder_->failure()) return *std::move(failure);
+  for (const auto& [file, recording] : recordings_)
+    if (const std::string parting = recording ? recording->parting() : ""; !parting.empty())
+      return base::Error{.code = base::Code::conflict, .message = parting};
+  return {};
 }
 
 Body& chosen_body() {

@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,6 +15,8 @@
 #include "db/connection.h"
 #include "engine/casting.h"
 #include "engine/engine.h"
+#include "llm/recorder.h"
+#include "llm/recording.h"
 #include "llm/rehearsal_script.h"
 #include "llm/transport.h"
 
@@ -36,6 +39,8 @@ class Context final {
   bool json = false;
   std::string migrate = "ask";  // ask, auto, refuse
   std::string script_file;      // rehearsal's
+  std::string record_file;      // where calls of models are recorded; empty: nowhere
+  llm::Recorder::Existing existing_recording = llm::Recorder::Existing::append;
 
   // Read once, at the first call.
   [[nodiscard]] base::Result<const Config*> config();
@@ -54,14 +59,23 @@ class Context final {
 
   [[nodiscard]] engine::ProviderSource providers();
   [[nodiscard]] engine::ProfileSource profiles();
+  // The recording that the file, or --model replay:FILE, names; each is loaded once.
+  [[nodiscard]] base::Result<llm::Recording*> recording(const std::string& file);
+  [[nodiscard]] base::Result<llm::Recording*> replayed();  // null without --model replay:FILE
+  // How recordings and replays fared: an error where one could not be written whole, or where the
+  // flow parted from one.
+  [[nodiscard]] base::Result<void> recordings_fared() const;
 
  private:
+  [[nodiscard]] base::Result<llm::Recorder*> recorder();  // null without --record
   std::optional<Config> config_;
   bool proved_ = false;
   std::unique_ptr<db::Connection> reader_;
   std::unique_ptr<llm::Transport> transport_;
   struct ProviderCache;
   std::unique_ptr<ProviderCache> provider_cache_;
+  std::map<std::string, std::shared_ptr<llm::Recording>> recordings_;
+  std::shared_ptr<llm::Recorder> recorder_;
   std::unique_ptr<engine::Engine> engine_;
 };
 

@@ -214,6 +214,10 @@ base::Result<int> perform_shown(Context& context, model::Id session, engine::Act
     return error;
   }
   const int status = say_end(*outcome, data->cast, data->flow_name);
+  if (auto fared = context.recordings_fared(); !fared) {
+    static_cast<void>(tell(fared.error(), context.json));
+    return kExitFailed;
+  }
   return passed_on > 0 && status == kExitPaused ? kExitInterrupted : status;
 }
 

@@ -51,6 +51,14 @@ base::Result<void> check_script(const std::string& path, const flow::Program& pr
   return {};
 }
 
+// A replay draws what the recorded session drew.
+std::int64_t seed_of(const RunOptions& options, const llm::Recording* replayed) {
+  if (options.seed >= 0) return options.seed;
+  if (replayed != nullptr)
+    if (const auto seed = replayed->seed()) return static_cast<std::int64_t>(*seed);
+  return static_cast<std::int64_t>(base::fresh_seed());
+}
+
 base::Result<int> run(Context& context, const RunOptions& options) {
   auto config = context.config();
   if (!config) return config.error();
@@ -76,7 +84,9 @@ base::Result<int> run(Context& context, const RunOptions& options) {
     call.limits = flow->program.limits;
     call.limits->steps = options.max_steps;
   }
-  call.seed = options.seed >= 0 ? options.seed : static_cast<std::int64_t>(base::fresh_seed());
+  auto replayed = context.replayed();
+  if (!replayed) return replayed.error();
+  call.seed = seed_of(options, *replayed);
   call.now = base::Clock::system().now();
   model::Id session = 0;
   auto reader = context.reader();
@@ -102,7 +112,12 @@ base::Result<int> run(Context& context, const RunOptions& options) {
     }
     return kExitDone;
   }
-  return perform_shown(context, session, engine::Action::resume, {});
+  auto status = perform_shown(context, session, engine::Action::resume, {});
+  if (!status || *status != kExitDone || *replayed == nullptr) return status;
+  const std::string left_over = (*replayed)->left_over();
+  if (left_over.empty()) return status;
+  static_cast<void>(tell({.code = base::Code::conflict, .message = left_over}, context.json));
+  return kExitFailed;
 }
 
 }  // namespace
@@ -120,7 +135,10 @@ void add_run(CLI::App& app, Context& context) {
       ->allow_extra_args(false);
   command->add_option(
       "--model", context.flags.model,
-      "A profile, or provider/model[@base-url], or rehearsal[?latency=200ms&fail=0.05]");
+      "A profile, or provider/model[@base-url], or rehearsal[?latency=200ms&fail=0.05], or "
+      "replay:FILE");
+  command->add_option("--record", context.record_file,
+                      "Keeps every call of a model in this file, for --model replay:FILE");
   command->add_option("--script", context.script_file,
                       "What rehearsal says, by step and iteration (YAML)");
   command->add_option("--max-steps", options->max_steps, "Pause after so many steps")
@@ -133,6 +151,7 @@ void add_run(CLI::App& app, Context& context) {
   command->footer("Example: tertulia run debate --topic \"Tabs or spaces?\" --model rehearsal");
   run_on_parse(*command, [&context, options, command] {
     options->has_topic = command->count("--topic") > 0;
+    context.existing_recording = llm::Recorder::Existing::refuse;
     return run(context, *options);
   });
 }

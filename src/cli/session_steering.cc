@@ -105,6 +105,8 @@ void add_session_steering(CLI::App& session, Context& context) {
     auto options = std::make_shared<ResumeOptions>();
     command->add_option("id", options->id, "The session's id")->required();
     command->add_option("--script", context.script_file, "What rehearsal says (YAML)");
+    command->add_option("--record", context.record_file,
+                        "Keeps every call of a model in this file, after what it holds already");
     if (action == engine::Action::resume) {
       command->add_option("--max-steps", options->max_steps, "Raise the limit on steps to this")
           ->check(CLI::PositiveNumber);

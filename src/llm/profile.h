@@ -67,6 +67,7 @@ struct ModelProfile {
   ProfileLimits limits;
   bool json_schema = false;  // the server knows response_format json_schema
   RehearsalOptions rehearsal;
+  std::string recording;  // the file that answers in the model's place; empty: the model itself
 
   // As sessions keep it: what differs from the defaults, and of the key only its source. The
   // members are named as in config.yaml.

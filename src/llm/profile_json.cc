@@ -131,6 +131,7 @@ json::object ModelProfile::to_json() const {
   if (limits.concurrent > 0) bounds["concurrent"] = limits.concurrent;
   if (!bounds.empty()) out["limits"] = std::move(bounds);
   if (json_schema) out["json_schema"] = true;
+  put("recording", recording);
   if (rehearsal.latency.count() > 0 || rehearsal.fail > 0)
     out["rehearsal"] = json::object{{"latency_ms", rehearsal.latency.count()},
                                     {"fail", rehearsal.fail},
@@ -181,6 +182,7 @@ base::Result<ModelProfile> ModelProfile::from_json(const json::value& value) {
     if (auto done = bounds.done(); !done) return std::move(done).error();
   }
   members.truth("json_schema", out.json_schema);
+  members.text("recording", out.recording);
   if (const json::value* const given = members.take("rehearsal")) {
     auto read = read_rehearsal(*given, path + ": rehearsal");
     if (!read) return std::move(read).error();
