@@ -70,6 +70,8 @@ class Checker final {
       if (const auto* speak = std::get_if<Speak>(&step.step)) {
         if (!speak->document.empty()) documents_.push_back(speak->document);
         if (speak->output && !step.id.empty()) outputs_.push_back(step.id);
+      } else if (const auto* ask = std::get_if<AskPerson>(&step.step)) {
+        if (!ask->document.empty()) documents_.push_back(ask->document);
       } else if (const auto* loop = std::get_if<LoopDraft>(&step.step)) {
         gather(loop->steps, blocks);
       } else if (const auto* branch = std::get_if<IfDraft>(&step.step)) {
@@ -238,7 +240,8 @@ class Checker final {
   }
 
   Cost cost_of(const StepDraft& step, bool in_loop) const {
-    if (std::holds_alternative<Speak>(step.step)) return {.steps = 1, .rounds = 0};
+    if (std::holds_alternative<Speak>(step.step) || std::holds_alternative<AskPerson>(step.step))
+      return {.steps = 1, .rounds = 0};
     if (const auto* loop = std::get_if<LoopDraft>(&step.step)) {
       const double times = static_cast<double>(loop->max);
       return {.steps = times * cost_of(loop->steps, true).steps, .rounds = in_loop ? 0 : times - 1};

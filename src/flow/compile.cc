@@ -107,6 +107,8 @@ class Compiler final {
       link_list(branch->otherwise, next);
     } else if (auto* speak = std::get_if<Speak>(&step.step)) {
       instruction.step = std::move(*speak);
+    } else if (auto* ask = std::get_if<AskPerson>(&step.step)) {
+      instruction.step = std::move(*ask);
     } else if (auto* set = std::get_if<Set>(&step.step)) {
       instruction.step = std::move(*set);
     } else {

@@ -57,7 +57,7 @@ struct StepDraft {
   std::string id;
   Place id_place;
   std::optional<GotoDraft> jump;
-  std::variant<Speak, LoopDraft, IfDraft, Set, End> step;
+  std::variant<Speak, AskPerson, LoopDraft, IfDraft, Set, End> step;
   std::optional<Place> context_place;
 };
 

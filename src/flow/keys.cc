@@ -21,6 +21,8 @@ const Lists& known() {
       {Construct::speak,
        {"speak", "id", "goto", "to", "task", "context", "output", "document", "model", "retry",
         "timeout", "temperature", "top_p", "max_tokens", "stop", "seed", "reasoning_effort"}},
+      {Construct::ask,
+       {"ask", "id", "goto", "to", "prompt", "choices", "timeout", "default", "document"}},
       {Construct::loop_step, {"loop", "id", "goto"}},
       {Construct::loop, {"max", "until", "while", "steps"}},
       {Construct::if_, {"if", "id", "goto", "then", "else"}},
@@ -45,7 +47,7 @@ const Lists& later() {
       {Construct::role, {"limits", "knowledge", "tools"}},
       {Construct::limits, {"tokens", "cost_usd"}},
       {Construct::speak,
-       {"discuss", "ask", "parallel", "call", "knowledge", "tools", "fallback", "continue"}},
+       {"discuss", "parallel", "call", "knowledge", "tools", "fallback", "continue"}},
       {Construct::condition, {"judge", "question"}}};
   return lists;
 }

@@ -14,6 +14,7 @@ enum class Construct {
   variable,
   limits,
   speak,
+  ask,
   loop_step,
   loop,
   if_,

@@ -106,6 +106,13 @@ const std::vector<Entry>& entries() {
       {Construct::speak, "document", kName, "The message is the new version of this document."},
       {Construct::speak, "retry", R"({"$ref": "#/$defs/retry"})", {}},
       {Construct::speak, "timeout", kDuration, "Attempts and back-off included."},
+      {Construct::ask, "ask", kName, "The role that a person plays: the session waits for them."},
+      {Construct::ask, "to", kName, "The role it is said to."},
+      {Construct::ask, "prompt", kText, "What the person is asked."},
+      {Construct::ask, "choices", kNames, "One of these is the answer."},
+      {Construct::ask, "timeout", kDuration, "How long the session waits; for ever without it."},
+      {Construct::ask, "default", kText, "Said for the person when the time is used up."},
+      {Construct::ask, "document", kName, "The message is the new version of this document."},
       {Construct::loop_step, "loop", R"({"$ref": "#/$defs/loop"})", {}},
       {Construct::loop, "max", kCount, "At most so many iterations."},
       {Construct::loop, "until", kCondition, "Checked after each iteration."},
@@ -224,7 +231,7 @@ json::object context_schema() {
 
 json::object step_schema() {
   return {{"anyOf",
-           json::array{mapping(Construct::speak, {"speak"}),
+           json::array{mapping(Construct::speak, {"speak"}), mapping(Construct::ask, {"ask"}),
                        mapping(Construct::loop_step, {"loop"}), mapping(Construct::if_, {"if"}),
                        mapping(Construct::set, {"set"}), mapping(Construct::end, {"end"})}}};
 }

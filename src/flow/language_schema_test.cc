@@ -145,7 +145,7 @@ TEST_F(LanguageSchema, HasEveryKeyOfTheLanguageAndNoneThatComesLater) {
   for (int i = 0; i <= static_cast<int>(Construct::result); ++i)
     for (const std::string& key : keys_of(static_cast<Construct>(i)))
       EXPECT_THAT(keys, testing::Contains(key));
-  for (const char* later : {"discuss", "ask", "parallel", "call", "judge", "fallback", "cost_usd"})
+  for (const char* later : {"discuss", "parallel", "call", "judge", "fallback", "cost_usd"})
     EXPECT_THAT(keys, testing::Not(testing::Contains(later)));
 }
 

@@ -31,7 +31,7 @@ constexpr std::array<std::array<bool, kEvents>, kStatuses> kTakes = {{
     // start answer failed timeout interrupted skip retry pause resume cancel
     {true, false, false, false, false, false, false, false, false, true},    // not_started
     {false, true, true, true, true, true, false, true, false, true},         // running
-    {false, false, false, false, false, false, false, false, false, true},   // waiting
+    {false, true, false, true, false, true, false, false, false, true},      // waiting
     {false, false, false, false, false, true, true, false, true, true},      // paused
     {false, false, false, false, false, false, false, false, false, false},  // finished
     {false, false, false, false, false, false, false, false, false, false},  // failed
@@ -67,17 +67,20 @@ bool belongs_to(const State& state, const Program& program) {
   };
   for (const State::Frame& frame : state.frames)
     if (!is(frame.loop, "loop")) return false;
-  if (state.resume_at && !is(*state.resume_at, "speak")) return false;
-  if (state.open && !is(state.open->instruction, "speak")) return false;
+  const auto says = [&](int index) { return is(index, "speak") || is(index, "ask"); };
+  if (state.resume_at && !says(*state.resume_at)) return false;
+  if (state.open && !says(state.open->instruction)) return false;
   // A session under way asks a model; a paused one knows where to go on.
-  if (state.status == SessionStatus::running) return state.open.has_value();
+  if (state.status == SessionStatus::running)
+    return state.open && is(state.open->instruction, "speak");
+  if (state.status == SessionStatus::waiting)
+    return state.open && is(state.open->instruction, "ask");
   if (state.status == SessionStatus::paused) return state.open || state.resume_at;
   return true;
 }
 
-const Speak& open_step(const Program& program, const State& state) {
-  const auto index = static_cast<std::size_t>(state.open->instruction);
-  return std::get<Speak>(program.steps[index].step);
+const Instruction& open_step(const Program& program, const State& state) {
+  return program.steps[static_cast<std::size_t>(state.open->instruction)];
 }
 
 // Performs an event that fits.
@@ -97,7 +100,8 @@ class Performer final {
 
   void operator()(const AttemptFailed& event) {
     ++state_.open->failures;
-    if (event.again && state_.open->failures < open_step(program_, state_).retry.attempts) {
+    if (event.again &&
+        state_.open->failures < std::get<Speak>(open_step(program_, state_).step).retry.attempts) {
       next_attempt();
       return;
     }
@@ -106,9 +110,23 @@ class Performer final {
   }
 
   void operator()(const StepTimedOut& event) {
-    std::string message =
-        fmt::format("the step's time is used up ({} s, attempts and back-off included)",
-                    static_cast<double>(open_step(program_, state_).timeout_ms) / 1000.0);
+    std::string message;
+    if (const auto* ask = std::get_if<AskPerson>(&open_step(program_, state_).step)) {
+      if (!ask->otherwise.empty()) {
+        walk_.answered({.text = ask->otherwise,
+                        .output = {},
+                        .duration_ms = event.duration_ms,
+                        .data = {{"by_default", true}}});
+        return;
+      }
+      message = fmt::format("nobody has answered for '{}' in {} s", ask->role,
+                            static_cast<double>(ask->timeout_ms.value_or(0)) / 1000.0);
+    } else {
+      message = fmt::format(
+          "the step's time is used up ({} s, attempts and back-off included)",
+          static_cast<double>(std::get<Speak>(open_step(program_, state_).step).timeout_ms) /
+              1000.0);
+    }
     fail_open(StepStatus::timeout, message, event.duration_ms);
     walk_.stop(SessionStatus::paused, StopReason::step_timeout, std::move(message));
   }
@@ -120,7 +138,13 @@ class Performer final {
   void operator()(const RetryStep&) {
     run();
     state_.open->failures = 0;
-    next_attempt();
+    if (std::holds_alternative<AskPerson>(open_step(program_, state_).step)) {
+      state_.open->status = StepStatus::waiting;
+      change_row();
+      walk_.wait();
+    } else {
+      next_attempt();
+    }
   }
 
   void operator()(const Pause& event) {

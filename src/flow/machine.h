@@ -3,10 +3,11 @@
 // the message and the state after them into one commit. The state can be rebuilt from the log by
 // the same function (replay.h), which is the proof that the log explains the session.
 //
-// Every step that calls a model is one row: opened (pending or running), then closed. Steps without
-// effects (loop, loop_check, if, set, end) are opened and closed on the way, in the same commit as
-// what led to them. After each event the machine has come to rest: a model is being asked (one open
-// row), or the session is paused or over. Once it is over, no row is left pending or running.
+// Every step that calls a model is one row: opened (pending or running), then closed; so is one
+// that asks a person, opened as waiting. Steps without effects (loop, loop_check, if, set, end) are
+// opened and closed on the way, in the same commit as what led to them. After each event the
+// machine has come to rest: a model is being asked or a person waited for (one open row), or the
+// session is paused or over. Once it is over, no row is left pending or running.
 //
 // machine.cc holds the events, walk.h the way from one model step to the next, state.cc the text.
 #pragma once
@@ -47,7 +48,7 @@ struct State {
     std::int64_t iteration = 0;
     std::int64_t order = 0;  // of the loop's own row
   };
-  // The row of the step that asks a model.
+  // The row of the step that asks a model or a person.
   struct Open {
     std::int64_t order = 0;
     int instruction = 0;
@@ -75,7 +76,7 @@ struct State {
   std::int64_t previous_round_start = 1;  // ... of the round before
   std::int64_t last_order = 0;            // the rows opened so far
   std::int64_t last_position = 0;         // the messages said so far
-  std::int64_t steps_used = 0;            // rows that called a model
+  std::int64_t steps_used = 0;            // rows that called a model or a person
   std::int64_t elapsed_ms = 0;            // the duration_ms of those that were answered
   std::map<std::string, json::value, std::less<>> variables;
   std::map<std::string, std::int64_t, std::less<>> outputs;  // step name -> order of its latest
@@ -102,7 +103,7 @@ struct Start {
   std::map<std::string, json::value, std::less<>> variables;  // all of them, with their values
   std::optional<Limits> limits;                               // instead of the flow's
 };
-// The open step's model has answered in full.
+// The open step's model has answered in full, or its person (whose time does not count).
 struct Answered {
   std::string text;  // as it is kept: see tidy_answer in prompt.h
   std::optional<json::value> output;
@@ -116,6 +117,7 @@ struct AttemptFailed {
   model::StopReason reason = model::StopReason::step_failed;
   std::int64_t duration_ms = 0;  // of the step so far, all its attempts
 };
+// Of a person's step too: its default is said for them, or it stays open as timed out.
 struct StepTimedOut {
   std::int64_t duration_ms = 0;
 };
@@ -180,14 +182,16 @@ struct Say {
   std::string document;  // empty: none
   std::int64_t document_version = 0;
 };
-// Ask the model of the open row, now or (again) after the retry policy's back-off.
+// Ask the model of the open row (a person is waited for: that is a Stop), now or (again) after the
+// retry policy's back-off.
 struct Ask {
   std::int64_t order = 0;
   int instruction = 0;
   std::int64_t attempt = 1;
   std::int64_t failures = 0;
 };
-// The session has stopped: state.status and state.stop_reason say how and why.
+// The session has stopped, or waits for a person: state.status and state.stop_reason say how and
+// why.
 struct Stop {};
 
 using Effect = std::variant<OpenRow, CloseRow, ChangeRow, Say, Ask, Stop>;

@@ -82,6 +82,8 @@ class Grower final {
         return set("v", static_cast<std::int64_t>(below(2)));
       case 5:
         return below(4) == 0 ? end() : speak("a");
+      case 6:
+        return ask("p", below(2) == 0 ? "yes" : "");
       default:
         return speak(std::string(1, static_cast<char>('a' + below(3))));
     }
@@ -164,7 +166,7 @@ class Oracle final {
   }
 
   Way step(const Node& node, const std::string& path) {
-    if (node.kind == "speak") return speak_step(node, path);
+    if (node.kind == "speak" || node.kind == "ask") return speak_step(node, path);
     if (node.kind == "loop") return loop_step(node, path);
     if (node.kind == "set") {
       variables_[node.role] = node.number;
@@ -302,7 +304,8 @@ TEST(MachineProperty, AgreesWithANaiveInterpreterOnRandomFlows) {
     oracle.run(tree);
     TestSession session(program_of(tree));
     session.start(most_steps());
-    while (session.state().status == model::SessionStatus::running)
+    while (session.state().status == model::SessionStatus::running ||
+           session.state().status == model::SessionStatus::waiting)
       session.answer(answer_at(seed, session.state().last_position + 1));
     ASSERT_EQ(session.log(), oracle.log());
     ASSERT_EQ(session.speakers(), oracle.speakers);
@@ -331,6 +334,21 @@ Event random_event(base::Random& random, const TestSession& session, std::uint64
       resume.limits->finish = random.below(8) == 0;
     }
     return resume;
+  }
+  if (state.status == model::SessionStatus::waiting) {
+    switch (random.below(6)) {
+      case 0:
+        return StepTimedOut{.duration_ms = 60'000};
+      case 1:
+        return Skip{};
+      case 2:
+        return random.below(3) == 0 ? Event(Cancel{}) : Event(Skip{});
+      default:
+        return Answered{.text = answer_at(seed, state.last_position + 1),
+                        .output = {},
+                        .duration_ms = 86'400'000,
+                        .data = {}};
+    }
   }
   switch (random.below(14)) {
     case 0:
@@ -383,6 +401,7 @@ TEST(MachineProperty, AfterEveryEventTheLogGivesTheState) {
       if (is_over(session.state().status)) {
         for (const auto& row : session.rows())
           ASSERT_TRUE(row.status != model::StepStatus::running &&
+                      row.status != model::StepStatus::waiting &&
                       row.status != model::StepStatus::pending)
               << "row " << row.execution_order << " is left open";
       }

@@ -39,6 +39,11 @@ TestSession standing(std::string_view name) {
   if (name == "paused") session.must(Pause{});
   if (name == "failed step") session.must(failed(false));
   if (name == "timed out") session.must(StepTimedOut{.duration_ms = 1});
+  if (name == "waiting" || name == "unanswered") {
+    session = TestSession(program_of({loop(2, {ask("a"), speak("b")})}));
+    session.start();
+    if (name == "unanswered") session.must(StepTimedOut{.duration_ms = 1});
+  }
   if (name == "finished") session.answer_all("x");
   if (name == "terminated") session.must(Cancel{});
   return session;
@@ -61,6 +66,8 @@ TEST(Machine, TakesExactlyTheEventsOfItsStatus) {
   const std::map<std::string, std::vector<std::string>> takes = {
       {"not_started", {"start", "cancel"}},
       {"running", {"answered", "failed", "timeout", "interrupted", "skip", "pause", "cancel"}},
+      {"waiting", {"answered", "timeout", "skip", "cancel"}},
+      {"unanswered", {"skip", "retry", "resume", "cancel"}},
       {"paused", {"skip", "resume", "cancel"}},
       {"limit", {"resume", "cancel"}},
       {"failed step", {"skip", "retry", "resume", "cancel"}},
@@ -84,20 +91,69 @@ TEST(Machine, TakesExactlyTheEventsOfItsStatus) {
   }
 }
 
-// The two standings that no event of this version leads to, or only a broken flow does.
-TEST(Machine, WaitingTakesOnlyCancelAndFailedNothing) {
+// The standing that only a broken flow leads to.
+TEST(Machine, FailedTakesNothing) {
   const TestSession at_rest(program_of({speak("a")}));
-  for (const auto status : {model::SessionStatus::waiting, model::SessionStatus::failed}) {
-    for (const Event& event :
-         {Event(Start{}), Event(Answered{}), Event(failed()), Event(StepTimedOut{}),
-          Event(Interrupted{}), Event(Skip{}), Event(RetryStep{}), Event(Pause{}), Event(Resume{}),
-          Event(Cancel{})}) {
-      State state;
-      state.status = status;
-      const bool fits =
-          status == model::SessionStatus::waiting && std::holds_alternative<Cancel>(event);
-      EXPECT_EQ(advance(at_rest.program(), state, event, at_rest).ok(), fits) << event.index();
-    }
+  for (const Event& event :
+       {Event(Start{}), Event(Answered{}), Event(failed()), Event(StepTimedOut{}),
+        Event(Interrupted{}), Event(Skip{}), Event(RetryStep{}), Event(Pause{}), Event(Resume{}),
+        Event(Cancel{})}) {
+    State state;
+    state.status = model::SessionStatus::failed;
+    EXPECT_FALSE(advance(at_rest.program(), state, event, at_rest).ok()) << event.index();
+  }
+}
+
+TEST(Machine, APersonIsWaitedForAndAnswers) {
+  TestSession session(program_of({speak("a"), ask("p"), speak("a")}));
+  session.start();
+  session.answer("Tea?");
+  EXPECT_EQ(session.standing(), "waiting");
+  EXPECT_EQ(session.effect_names(), "close say open stop");
+  const std::int64_t elapsed = session.state().elapsed_ms;
+  session.answer("Tea.", 86'400'000);
+  EXPECT_EQ(session.effect_names(), "close say open ask");
+  EXPECT_EQ(session.state().elapsed_ms, elapsed) << "the time of a person does not count";
+  EXPECT_EQ(session.speakers(), "a p");
+  EXPECT_EQ(session.state().steps_used, 3);
+  EXPECT_THAT(session.disagreements(), IsEmpty());
+}
+
+TEST(Machine, APersonWhoDoesNotAnswerInTime) {
+  TestSession session(program_of({ask("p", "No opinion."), ask("p"), speak("a")}));
+  session.start();
+  session.must(StepTimedOut{.duration_ms = 60'000});
+  EXPECT_EQ(session.messages().back().text, "No opinion.");
+  EXPECT_EQ(*session.rows()[0].status, model::StepStatus::completed);
+  EXPECT_THAT(*session.rows()[0].result_data, testing::HasSubstr("\"by_default\":true"));
+  EXPECT_EQ(session.standing(), "waiting");
+
+  session.must(StepTimedOut{.duration_ms = 60'000});
+  EXPECT_EQ(session.standing(), "paused step_timeout");
+  EXPECT_EQ(*session.rows()[1].error_message, "nobody has answered for 'p' in 60 s");
+  EXPECT_THAT(session.disagreements(), IsEmpty());
+  session.must(Resume{});
+  EXPECT_EQ(session.standing(), "waiting");
+  EXPECT_EQ(*session.rows()[1].attempt_count, 1) << "nothing was tried";
+  EXPECT_THAT(session.disagreements(), IsEmpty());
+  session.must(Skip{});
+  EXPECT_EQ(session.standing(), "running");
+  EXPECT_THAT(session.disagreements(), IsEmpty());
+}
+
+TEST(Machine, AnAnswerIsAChoiceOrItsNumber) {
+  AskPerson ask;
+  EXPECT_EQ(*ask.accept("  Some words.\n"), "Some words.");
+  EXPECT_FALSE(ask.accept(" \n"));
+  ask.choices = {"tea", "2", "cocoa"};
+  EXPECT_EQ(*ask.accept("cocoa"), "cocoa");
+  EXPECT_EQ(*ask.accept("3"), "cocoa");
+  EXPECT_EQ(*ask.accept("2"), "2") << "a choice's own words come first";
+  EXPECT_EQ(*ask.accept("3 "), "cocoa");
+  for (const char* wrong : {"4", "0", "-1", "Tea", "tea!"}) {
+    const auto refused = ask.accept(wrong);
+    ASSERT_FALSE(refused) << wrong;
+    EXPECT_THAT(refused.error().message, testing::HasSubstr("tea, 2, cocoa"));
   }
 }
 

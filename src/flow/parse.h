@@ -24,6 +24,8 @@ class StepParser final {
  private:
   [[nodiscard]] std::optional<StepDraft> step(const YAML::Node& node);
   [[nodiscard]] std::optional<Speak> speak(const YAML::Node& node, StepDraft& step);
+  [[nodiscard]] std::optional<AskPerson> ask(const YAML::Node& node);
+  [[nodiscard]] std::string document(const YAML::Node& node);
   [[nodiscard]] std::optional<LoopDraft> loop(const YAML::Node& node);
   [[nodiscard]] std::optional<IfDraft> branch(const YAML::Node& node);
   [[nodiscard]] std::optional<Set> assignments(const YAML::Node& node);

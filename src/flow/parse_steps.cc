@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::size_t kMaxTextBytes = 100'000;
 
-constexpr std::array<std::string_view, 5> kKinds = {"speak", "loop", "if", "set", "end"};
+constexpr std::array<std::string_view, 6> kKinds = {"speak", "ask", "loop", "if", "set", "end"};
 
 std::optional<ContextRule::Scope> scope_of(std::string_view word) {
   using Scope = ContextRule::Scope;
@@ -120,7 +120,7 @@ std::vector<StepDraft> StepParser::steps(const YAML::Node& node, std::string_vie
 
 std::optional<StepDraft> StepParser::step(const YAML::Node& node) {
   if (!node.IsMap()) {
-    reader_.error(node, "expected a step: a mapping with one of speak, loop, if, set, end");
+    reader_.error(node, "expected a step: a mapping with one of speak, ask, loop, if, set, end");
     return {};
   }
   StepDraft draft;
@@ -152,6 +152,7 @@ std::optional<StepDraft> StepParser::step(const YAML::Node& node) {
     return std::move(draft);
   };
   if (kinds[0] == "speak") return take(speak(node, draft));
+  if (kinds[0] == "ask") return take(ask(node));
   if (kinds[0] == "loop") {
     static_cast<void>(reader_.mapping(node, Construct::loop_step, "a loop step"));
     return take(loop(node["loop"]));
@@ -169,7 +170,7 @@ std::optional<StepDraft> StepParser::step(const YAML::Node& node) {
 
 // A step of no kind: a later one, or a misspelt one. One problem, whatever else it holds.
 void StepParser::tell_kind(const YAML::Node& node) {
-  for (const char* later : {"discuss", "ask", "parallel", "call"}) {
+  for (const char* later : {"discuss", "parallel", "call"}) {
     if (!node[later]) continue;
     reader_.error(
         YamlReader::key(node, later),
@@ -183,7 +184,7 @@ void StepParser::tell_kind(const YAML::Node& node) {
   if (has_others) {
     static_cast<void>(reader_.mapping(node, Construct::speak, "a step"));
   } else {
-    reader_.error(node, "a step needs one of speak, loop, if, set, end");
+    reader_.error(node, "a step needs one of speak, ask, loop, if, set, end");
   }
 }
 
@@ -206,12 +207,7 @@ std::optional<Speak> StepParser::speak(const YAML::Node& node, StepDraft& step) 
     speak.context = context(rule);
   }
   if (const auto schema = node["output"]) speak.output = output(schema);
-  if (const auto document = node["document"]) {
-    speak.document = reader_.text(document, "document").value_or("");
-    if (!is_word(speak.document))
-      reader_.error(document, fmt::format("a document's name is one word, found '{}'",
-                                          base::shorten(speak.document, 40)));
-  }
+  if (const auto name = node["document"]) speak.document = document(name);
   if (const auto model = node["model"]) {
     speak.model = reader_.text(model, "model").value_or("");
     use(Use::Kind::profile, speak.model, model);
@@ -221,6 +217,48 @@ std::optional<Speak> StepParser::speak(const YAML::Node& node, StepDraft& step) 
     speak.timeout_ms = reader_.duration_ms(timeout, "timeout").value_or(speak.timeout_ms);
   speak.parameters = parameters(node);
   return speak;
+}
+
+std::string StepParser::document(const YAML::Node& node) {
+  std::string name = reader_.text(node, "document").value_or("");
+  if (!is_word(name))
+    reader_.error(
+        node, fmt::format("a document's name is one word, found '{}'", base::shorten(name, 40)));
+  return name;
+}
+
+std::optional<AskPerson> StepParser::ask(const YAML::Node& node) {
+  static_cast<void>(reader_.mapping(node, Construct::ask, "an ask step"));
+  AskPerson ask;
+  ask.role = reader_.text(node["ask"], "ask").value_or("");
+  use(Use::Kind::role, ask.role, node["ask"]);
+  if (const auto to = node["to"]) {
+    ask.to = reader_.text(to, "to").value_or("");
+    use(Use::Kind::role, ask.to, to);
+  }
+  if (const auto prompt = node["prompt"])
+    if (auto parsed = text(prompt, "prompt")) ask.prompt = *std::move(parsed);
+  if (!node["to"])
+    refuse_reference(node["prompt"], ask.prompt, Reference::Head::to_name,
+                     "{{to.name}} has no meaning here: the step has no 'to'");
+  if (const auto choices = node["choices"]) {
+    ask.choices = reader_.texts(choices, "choices");
+    if (ask.choices.size() < 2) reader_.error(choices, "'choices' are two at least");
+    for (auto each = ask.choices.begin(); each != ask.choices.end(); ++each)
+      if (std::find(ask.choices.begin(), each, *each) != each)
+        reader_.error(choices, fmt::format("the choice '{}' stands there twice", *each));
+  }
+  if (const auto timeout = node["timeout"])
+    ask.timeout_ms = reader_.duration_ms(timeout, "timeout");
+  if (const auto words = node["default"]) {
+    ask.otherwise = reader_.text(words, "default").value_or("");
+    if (!node["timeout"])
+      reader_.error(words, "a 'default' is said when the time is used up: it needs a 'timeout'");
+    if (auto accepted = ask.accept(ask.otherwise); !accepted)
+      reader_.error(words, "the default: " + accepted.error().message);
+  }
+  if (const auto name = node["document"]) ask.document = document(name);
+  return ask;
 }
 
 json::object StepParser::parameters(const YAML::Node& node) {

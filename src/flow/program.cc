@@ -36,9 +36,16 @@ base::Result<void> check_links(const std::vector<Instruction>& steps) {
 }  // namespace
 
 std::string_view Instruction::kind() const {
-  static constexpr std::array<std::string_view, 6> kKinds = {"speak", "loop", "loop_check",
-                                                             "if",    "set",  "end"};
+  static constexpr std::array<std::string_view, 7> kKinds = {"speak", "ask", "loop", "loop_check",
+                                                             "if",    "set", "end"};
   return kKinds[step.index()];
+}
+
+const std::string& Instruction::role() const {
+  static const std::string nobody;
+  if (const auto* speak = std::get_if<Speak>(&step)) return speak->role;
+  const auto* ask = std::get_if<AskPerson>(&step);
+  return ask != nullptr ? ask->role : nobody;
 }
 
 std::string Instruction::label() const {
@@ -135,6 +142,11 @@ std::vector<model::FlowStep> Program::to_rows() const {
       if (!speak->to.empty()) row.target_role_ref = speak->to;
       row.context_scope = base::to_text(speak->context.to_json());
       if (!speak->task.empty()) row.description = speak->task.source();
+    }
+    if (const auto* ask = std::get_if<AskPerson>(&instruction.step)) {
+      row.speaker_role_ref = ask->role;
+      if (!ask->to.empty()) row.target_role_ref = ask->to;
+      if (!ask->prompt.empty()) row.description = ask->prompt.source();
     }
     if (instruction.jump) {
       json::object logic;

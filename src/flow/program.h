@@ -63,6 +63,21 @@ struct Speak {
   std::int64_t timeout_ms = 300'000;  // attempts and back-off included
 };
 
+// A step whose role a person plays: the session waits for their words, for days if need be.
+struct AskPerson {
+  std::string role;
+  std::string to;                          // empty: to everyone
+  Text prompt;                             // what the person is asked
+  std::vector<std::string> choices;        // empty: any words
+  std::optional<std::int64_t> timeout_ms;  // absent: waits for ever
+  std::string otherwise;  // said for the person when the time is used up; empty: the step fails
+  std::string document;   // as Speak::document
+
+  // The words to keep of an answer: a choice as the flow spells it, which may also be given by its
+  // number; other words as they are. Invalid where it is none of the choices, or empty.
+  [[nodiscard]] base::Result<std::string> accept(std::string_view words) const;
+};
+
 struct Loop {
   std::int64_t max = 1;
   int body = 0;              // the first instruction of the body
@@ -115,11 +130,17 @@ struct Instruction {
   int next = kEnd;
   std::vector<int> loops;  // the loop instructions around it, outermost first
   std::optional<Goto> jump;
-  std::variant<Speak, Loop, LoopCheck, If, Set, End> step;
+  std::variant<Speak, AskPerson, Loop, LoopCheck, If, Set, End> step;
 
   static constexpr int kEnd = -1;
-  // "speak", "loop", "loop_check", "if", "set", "end".
+  // "speak", "ask", "loop", "loop_check", "if", "set", "end".
   [[nodiscard]] std::string_view kind() const;
+  // Somebody says something in it, model or person: a row that stays open for a while.
+  [[nodiscard]] bool says() const {
+    return std::holds_alternative<Speak>(step) || std::holds_alternative<AskPerson>(step);
+  }
+  // Who says it; empty where nobody does.
+  [[nodiscard]] const std::string& role() const;
   // What people call the step: its name, else kind and path.
   [[nodiscard]] std::string label() const;
 };

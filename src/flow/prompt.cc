@@ -212,6 +212,24 @@ class PromptMaker final {
 
 }  // namespace
 
+std::string question_for_person(const Program& program, const State& state, const Cast& cast,
+                                std::string_view topic, const Record& record) {
+  const auto& step = program.steps[static_cast<std::size_t>(state.open->instruction)].step;
+  const AskPerson& ask = std::get<AskPerson>(step);
+  const auto name_of = [&](const std::string& ref) {
+    const CastRole* role = cast.find(ref);
+    return role != nullptr ? role->name : ref;
+  };
+  const SessionFacts facts(state, record);
+  const std::string role = name_of(ask.role);
+  const std::string to = ask.to.empty() ? std::string() : name_of(ask.to);
+  std::string question =
+      expand(ask.prompt, {.facts = &facts, .topic = topic, .role_name = role, .to_name = to});
+  if (question.empty())
+    question = StandingWords(program.language, program.format).fill("default_task");
+  return question;
+}
+
 json::object Shown::to_json(const ContextRule& rule) const {
   json::object out;
   out["rule"] = rule.to_json();

@@ -74,6 +74,11 @@ using TokenEstimate = std::function<std::int64_t(std::string_view)>;
                                                const History& history, const Record& record,
                                                const TokenEstimate& estimate);
 
+// What the person of the state's open `ask` step is asked.
+[[nodiscard]] std::string question_for_person(const Program& program, const State& state,
+                                              const Cast& cast, std::string_view topic,
+                                              const Record& record);
+
 // What is kept of an answer: white space around it and a leading own "NAME:" are taken off.
 // `spoke_for` lists the other roles for whom the speaker also spoke ("OTHER: ..." at a line's
 // start); that is kept, and flagged in result_data.

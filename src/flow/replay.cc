@@ -74,7 +74,7 @@ class Replay final {
       : input_(input), program_(*input.program), at_step_(at_step), record_(input) {
     for (const auto& row : input.log) {
       const auto index = instruction_of(row.step_id);
-      if (index && program_.steps[*index].kind() == "speak")
+      if (index && program_.steps[*index].says())
         last_speak_ = std::max(last_speak_, row.execution_order);
     }
   }
@@ -114,7 +114,8 @@ class Replay final {
     Start start{.variables = input_.variables, .limits = unlimited()};
     if (last_speak_ == 0) start.limits = input_.stored.limits;
     feed(start);
-    while (consistent_ && state_.status == SessionStatus::running) {
+    while (consistent_ &&
+           (state_.status == SessionStatus::running || state_.status == SessionStatus::waiting)) {
       const auto* row = row_at(state_.open->order);
       if (row == nullptr) {
         disagree(state_.open->order, "the log ends before this row, which the flow goes on to");

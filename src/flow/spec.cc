@@ -58,6 +58,16 @@ void write(json::object& out, const Speak& speak) {
   if (speak.timeout_ms != defaults.timeout_ms) out["timeout_ms"] = speak.timeout_ms;
 }
 
+void write(json::object& out, const AskPerson& ask) {
+  out["role"] = ask.role;
+  if (!ask.to.empty()) out["to"] = ask.to;
+  if (!ask.prompt.empty()) out["prompt"] = ask.prompt.source();
+  if (!ask.choices.empty()) out["choices"] = names_json(ask.choices);
+  if (ask.timeout_ms) out["timeout_ms"] = *ask.timeout_ms;
+  if (!ask.otherwise.empty()) out["default"] = ask.otherwise;
+  if (!ask.document.empty()) out["document"] = ask.document;
+}
+
 void write(json::object& out, const Loop& loop) {
   out["max"] = loop.max;
   out["body"] = loop.body;
@@ -132,6 +142,20 @@ base::Result<Speak> read_speak(Spec& spec) {
   return speak;
 }
 
+base::Result<AskPerson> read_ask(Spec& spec) {
+  AskPerson ask;
+  ask.role = spec.text("role");
+  ask.to = spec.text("to");
+  auto prompt = text_of(spec, "prompt");
+  if (!prompt) return prompt.error();
+  ask.prompt = *std::move(prompt);
+  ask.choices = spec.text_list("choices");
+  if (spec.has("timeout_ms")) ask.timeout_ms = spec.integer("timeout_ms", 0);
+  ask.otherwise = spec.text("default");
+  ask.document = spec.text("document");
+  return ask;
+}
+
 Set read_set(Spec& spec) {
   Set set;
   for (const json::value& each : spec.list("set")) {
@@ -155,6 +179,10 @@ base::Result<void> read_step(Instruction& instruction, Spec& spec, int count) {
     auto speak = read_speak(spec);
     if (!speak) return speak.error();
     instruction.step = *std::move(speak);
+  } else if (kind == "ask") {
+    auto ask = read_ask(spec);
+    if (!ask) return ask.error();
+    instruction.step = *std::move(ask);
   } else if (kind == "loop") {
     instruction.step = Loop{.max = spec.integer("max", 1),
                             .body = spec.index("body", count, false),

@@ -19,12 +19,13 @@ struct Question {
 };
 
 struct Node {
-  std::string kind;  // speak, loop, if, set, end
+  std::string kind;  // speak, ask, loop, if, set, end
   std::string name;
-  std::string role;         // speak
+  std::string role;         // speak, ask
   std::int64_t number = 0;  // loop: max; set: the value of the variable `name`d by role
   std::optional<Question> until;
   std::optional<Question> while_;  // if: its condition
+  std::string fallback;            // ask
   std::vector<Node> body;          // loop; if: then
   std::vector<Node> otherwise;
   std::string jump_to;  // goto, by name
@@ -33,6 +34,8 @@ struct Node {
 };
 
 Node speak(std::string role, std::string name = {});
+// `fallback`: what is said for a person who does not answer in time.
+Node ask(std::string role, std::string fallback = {});
 Node loop(std::int64_t max, std::vector<Node> body);
 Node loop_until(std::int64_t max, Question question, std::vector<Node> body);
 Node loop_while(std::int64_t max, Question question, std::vector<Node> body);

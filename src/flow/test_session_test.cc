@@ -92,6 +92,12 @@ class Layout final {
       Speak speak;
       speak.role = node.role;
       step.step = std::move(speak);
+    } else if (node.kind == "ask") {
+      AskPerson ask;
+      ask.role = node.role;
+      ask.timeout_ms = 60'000;
+      ask.otherwise = node.fallback;
+      step.step = std::move(ask);
     } else if (node.kind == "set") {
       Assignment assignment;
       assignment.variable = node.role;
@@ -146,6 +152,14 @@ Node speak(std::string role, std::string name) {
   node.kind = "speak";
   node.role = std::move(role);
   node.name = std::move(name);
+  return node;
+}
+
+Node ask(std::string role, std::string fallback) {
+  Node node;
+  node.kind = "ask";
+  node.role = std::move(role);
+  node.fallback = std::move(fallback);
   return node;
 }
 
@@ -232,7 +246,10 @@ void TestSession::answer(std::string text, std::int64_t duration_ms) {
 }
 
 void TestSession::answer_all(std::string text, int at_most) {
-  for (int i = 0; i < at_most && state_.status == model::SessionStatus::running; ++i) answer(text);
+  for (int i = 0; i < at_most && (state_.status == model::SessionStatus::running ||
+                                  state_.status == model::SessionStatus::waiting);
+       ++i)
+    answer(text);
 }
 
 std::string TestSession::speakers() const {

@@ -71,6 +71,16 @@ void Walk::go(int instruction) {
 // ---- the kinds of steps ------------------------------------------------------------------------
 
 int Walk::perform(int index, const Speak&) {
+  if (open_row(index, StepStatus::running)) ask();
+  return index;
+}
+
+int Walk::perform(int index, const AskPerson&) {
+  if (open_row(index, StepStatus::waiting)) wait();
+  return index;
+}
+
+bool Walk::open_row(int index, StepStatus status) {
   resting_ = true;
   if (const auto reason = reached_limit()) {
     if (state_.limits.finish) {
@@ -79,18 +89,19 @@ int Walk::perform(int index, const Speak&) {
       state_.resume_at = index;
       stop(SessionStatus::paused, *reason, {});
     }
-    return index;
+    return false;
   }
-  const OpenRow row = next_row(index);
+  OpenRow row = next_row(index);
+  row.status = status;
   State::Open open;
   open.order = row.order;
   open.instruction = index;
   open.visit = ++state_.visits[index];
+  open.status = status;
   state_.open = open;
   ++state_.steps_used;
-  emit(row);
-  ask();
-  return index;
+  emit(std::move(row));
+  return true;
 }
 
 int Walk::perform(int index, const Loop& loop) {
@@ -187,27 +198,30 @@ json::value Walk::assigned(const Assignment& assignment) const {
 void Walk::answered(const Answered& answer) {
   const State::Open open = *state_.open;
   const Instruction& asked = step(open.instruction);
-  const Speak& speak = std::get<Speak>(asked.step);
+  const auto* person = std::get_if<AskPerson>(&asked.step);
+  const auto* speak = std::get_if<Speak>(&asked.step);
+  const std::string& document = person != nullptr ? person->document : speak->document;
 
+  state_.status = SessionStatus::running;
   Say said;
   said.order = open.order;
   said.position = ++state_.last_position;
-  said.role = speak.role;
-  said.to = speak.to;
+  said.role = asked.role();
+  said.to = person != nullptr ? person->to : speak->to;
   said.text = answer.text;
   said.round = state_.round;
-  State::Spoken& spoken = state_.spoken[speak.role];
+  State::Spoken& spoken = state_.spoken[said.role];
   ++spoken.count;
   spoken.last = said.position;
-  if (!speak.document.empty()) {
-    State::Version& version = state_.documents[speak.document];
+  if (!document.empty()) {
+    State::Version& version = state_.documents[document];
     ++version.number;
     version.position = said.position;
-    said.document = speak.document;
+    said.document = document;
     said.document_version = version.number;
   }
   record_.say(said.position, answer.text);
-  state_.elapsed_ms += answer.duration_ms;
+  if (person == nullptr) state_.elapsed_ms += answer.duration_ms;
 
   Closing closing = completed(ResultType::success);
   closing.duration_ms = answer.duration_ms;
@@ -246,6 +260,12 @@ void Walk::ask() {
            .instruction = open.instruction,
            .attempt = open.attempt,
            .failures = open.failures});
+}
+
+void Walk::wait() {
+  resting_ = true;
+  state_.status = SessionStatus::waiting;
+  emit(Stop{});
 }
 
 void Walk::close_open(Closing closing) {

@@ -46,6 +46,8 @@ class Walk final {
 
   // Asks the open row's model.
   void ask();
+  // Comes to rest until a person answers the open row.
+  void wait();
   // Closes the open row, which stays open for retry, skip or cancel.
   void close_open(Closing closing);
   void emit(Effect effect) { effects_.push_back(std::move(effect)); }
@@ -65,6 +67,9 @@ class Walk final {
   [[nodiscard]] int perform(int index, const Set& set);
   [[nodiscard]] int perform(int index, const End& end);
   [[nodiscard]] int perform(int index, const Speak& speak);
+  [[nodiscard]] int perform(int index, const AskPerson& ask);
+  // Opens the row of a step in which somebody says something; false where a limit forbids it.
+  [[nodiscard]] bool open_row(int index, model::StepStatus status);
 
   // Opens a row that is closed at once.
   void write_row(int index, std::int64_t iteration, Closing closing);

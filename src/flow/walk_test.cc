@@ -119,8 +119,7 @@ TEST(Walk, SetAssignsInOrderFromLiteralsOutputsAndStatistics) {
   for (const char* output : {R"({"decision":"go","score":3})", R"({"score":4})"})
     session.must(Answered{
         .text = output, .output = base::parse_json(output).value(), .duration_ms = 0, .data = {}});
-  EXPECT_EQ(session.rows()[2].result_data,
-            R"({"set":{"decision":"go","absent":null,"mean":3.5}})");
+  EXPECT_EQ(session.rows()[2].result_data, R"({"set":{"decision":"go","absent":null,"mean":3.5}})");
   EXPECT_EQ(session.state().variables.at("mean"), json::value(3.5));
   EXPECT_THAT(session.disagreements(), IsEmpty());
 }

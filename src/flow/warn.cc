@@ -111,13 +111,17 @@ class Ways final {
     return false;
   }
   [[nodiscard]] bool speaks(const std::string& role, const Steps& steps) const {
-    return any<Speak>(steps, [&](const Instruction&, const Speak& speak) {
-      return role.empty() || speak.role == role;
-    });
+    for (std::size_t i = 0; i < program_.steps.size(); ++i)
+      if (steps[i] && program_.steps[i].says() &&
+          (role.empty() || program_.steps[i].role() == role))
+        return true;
+    return false;
   }
   [[nodiscard]] bool writes(const std::string& document, const Steps& steps) const {
-    return any<Speak>(
-        steps, [&](const Instruction&, const Speak& speak) { return speak.document == document; });
+    const auto is_version = [&](const Instruction&, const auto& says) {
+      return says.document == document;
+    };
+    return any<Speak>(steps, is_version) || any<AskPerson>(steps, is_version);
   }
   [[nodiscard]] bool gives(const std::string& output, const Steps& steps) const {
     return any<Speak>(steps,
@@ -147,6 +151,8 @@ class Ways final {
     warn_of(speak.task, index);
     if (!speak.document.empty() && before_[index][index]) warn_of_revision(index, speak);
   }
+
+  void warn_of(std::size_t index, const AskPerson& ask) { warn_of(ask.prompt, index); }
 
   void warn_of(std::size_t index, const Set& set) {
     for (const Assignment& each : set.assignments) {
