@@ -149,7 +149,7 @@ EngineRun run_engine(const std::string& path, int sessions, int steps) {
   const std::uint64_t allocated = allocations.load();
   const auto begin = steady_clock::now();
   for (const auto id : ids)
-    engine->perform_soon(id, engine::Action::resume, {}, [](const engine::Outcome& outcome) {
+    engine->perform_soon(id, {}, [](const engine::Outcome& outcome) {
       if (outcome.error) fail(*outcome.error);
     });
   engine->wait_until_idle();

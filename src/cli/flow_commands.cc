@@ -89,6 +89,8 @@ base::Result<int> show(Context& context, const std::string& name) {
     std::string words;
     if (const auto* speak = std::get_if<flow::Speak>(&step.step))
       words = fmt::format("{}: {}", speak->role, speak->task.source());
+    if (const auto* ask = std::get_if<flow::AskPerson>(&step.step))
+      words = fmt::format("{} (a person): {}", ask->role, ask->prompt.source());
     fmt::print("{:>4}  {}{:<20} {}\n", i + 1, std::string(2 * step.loops.size(), ' '), step.label(),
                base::shorten(safe_for_terminal(words), 80));
   }

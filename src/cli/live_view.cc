@@ -91,6 +91,7 @@ void LiveView::show(const engine::Event& event) {
                       safe_for_terminal(text_of(event.data, "error"))),
           Style::yellow));
       break;
+    case Type::session_waiting:
     case Type::session_paused:
     case Type::session_finished:
       clear_status();

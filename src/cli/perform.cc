@@ -7,6 +7,7 @@
 #include <mutex>
 
 #include "cli/live_view.h"
+#include "cli/person.h"
 #include "cli/session_export.h"
 #include "cli/terminal.h"
 #include "store/leases.h"
@@ -153,10 +154,21 @@ base::Result<int> watch(Context& context, const engine::SessionData& session) {
   return kExitInterrupted;
 }
 
-}  // namespace
+// What the session waits for, by its present log.
+base::Result<std::optional<engine::Waiting>> waiting_of(Context& context, model::Id session) {
+  auto reader = context.reader();
+  if (!reader) return reader.error();
+  engine::FlowCache flows;
+  return engine::find_waiting(**reader, flows, session);
+}
 
-base::Result<int> perform_shown(Context& context, model::Id session, engine::Action action,
-                                std::optional<flow::Limits> limits) {
+int say_waiting(const engine::Waiting& waiting, model::Id session) {
+  fmt::print(stderr, "session {} waits for a person\n{}tertulia session answer {} \"...\"\n",
+             session, question_words(waiting), session);
+  return kExitPaused;
+}
+
+base::Result<int> perform_once(Context& context, model::Id session, const engine::Wish& wish) {
   auto reader = context.reader();
   if (!reader) return reader.error();
   engine::FlowCache flows;
@@ -171,7 +183,7 @@ base::Result<int> perform_shown(Context& context, model::Id session, engine::Act
   std::mutex mutex;
   std::optional<engine::Outcome> outcome;
   view.begin(session, data->flow_name, data->topic);
-  auto begun = (*engine)->perform(session, action, limits, [&](const engine::Outcome& ended) {
+  auto begun = (*engine)->perform(session, wish, [&](const engine::Outcome& ended) {
     {
       const std::lock_guard lock(mutex);
       outcome = ended;
@@ -181,7 +193,7 @@ base::Result<int> perform_shown(Context& context, model::Id session, engine::Act
   if (!begun) {
     if (begun.error().code == base::Code::conflict &&
         begun.error().message.find("another process") != std::string::npos &&
-        action == engine::Action::resume)
+        wish.action == engine::Action::resume)
       return watch(context, *data);
     return begun.error();
   }
@@ -213,12 +225,37 @@ base::Result<int> perform_shown(Context& context, model::Id session, engine::Act
     if (error.remedy.empty()) error.remedy = fmt::format("tertulia session resume {}", session);
     return error;
   }
+  if (outcome->status == model::SessionStatus::waiting) return kExitPaused;
   const int status = say_end(*outcome, data->cast, data->flow_name);
   if (auto fared = context.recordings_fared(); !fared) {
     static_cast<void>(tell(fared.error(), context.json));
     return kExitFailed;
   }
   return passed_on > 0 && status == kExitPaused ? kExitInterrupted : status;
+}
+
+}  // namespace
+
+base::Result<int> perform_shown(Context& context, model::Id session, engine::Wish wish) {
+  const bool has_person = !context.json && input_is_terminal() && output_is_terminal();
+  for (;;) {
+    auto waiting = waiting_of(context, session);
+    if (!waiting) return waiting.error();
+    const bool goes_on =
+        wish.action == engine::Action::resume || wish.action == engine::Action::step;
+    if (*waiting && goes_on && !(*waiting)->is_expired(base::Clock::system().now())) {
+      std::optional<std::string> words;
+      if (has_person) words = ask_at_terminal(**waiting);
+      if (!words) return say_waiting(**waiting, session);
+      wish = {.action = engine::Action::answer, .limits = {}, .words = *std::move(words)};
+    }
+    auto status = perform_once(context, session, wish);
+    if (!status || *status != kExitPaused) return status;
+    waiting = waiting_of(context, session);
+    if (!waiting) return waiting.error();
+    if (!*waiting) return status;
+    wish = {};
+  }
 }
 
 }  // namespace tertulia::cli

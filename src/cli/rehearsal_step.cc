@@ -54,7 +54,7 @@ base::Result<RehearsedStep> rehearse_step(const Context& context, const db::Loca
   if (!made) return made.error();
   auto engine = there.engine();
   if (!engine) return engine.error();
-  auto outcome = (*engine)->perform_and_wait(step.session_id, engine::Action::step);
+  auto outcome = (*engine)->perform_and_wait(step.session_id, {.action = engine::Action::step});
   if (!outcome) return outcome.error();
   if (outcome->error) return *outcome->error;
   auto reader = there.reader();

@@ -112,7 +112,7 @@ base::Result<int> run(Context& context, const RunOptions& options) {
     }
     return kExitDone;
   }
-  auto status = perform_shown(context, session, engine::Action::resume, {});
+  auto status = perform_shown(context, session, {});
   if (!status || *status != kExitDone || *replayed == nullptr) return status;
   const std::string left_over = (*replayed)->left_over();
   if (left_over.empty()) return status;

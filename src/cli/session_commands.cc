@@ -12,6 +12,7 @@
 #include "cli/terminal.h"
 #include "cli/text_diff.h"
 #include "engine/explain.h"
+#include "engine/waiting.h"
 #include "store/sessions.h"
 #include "store/step_log.h"
 
@@ -115,6 +116,16 @@ base::Result<int> show(Context& context, Id id) {
     cast.push_back(std::move(one));
   }
   out["cast"] = std::move(cast);
+  if (row->status == model::SessionStatus::waiting) {
+    engine::FlowCache flows;
+    auto waiting = engine::find_waiting(**reader, flows, id);
+    if (!waiting) return waiting.error();
+    if (*waiting) {
+      out["waits_for"] = (*waiting)->role;
+      out["question"] = (*waiting)->question;
+      if ((*waiting)->until) out["until"] = base::to_iso8601(*(*waiting)->until);
+    }
+  }
   if (row->result)
     if (auto result = base::parse_json(*row->result)) out["result"] = *std::move(result);
   if (context.json) {

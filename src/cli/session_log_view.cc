@@ -70,10 +70,9 @@ std::string step_words(const engine::SessionData& session, const model::StepExec
   for (size_t i = 0; i < ids.size(); ++i) {
     if (ids[i] != row.step_id) continue;
     const flow::Instruction& step = session.program().steps[i];
-    const auto* speak = std::get_if<flow::Speak>(&step.step);
-    if (speak == nullptr) return step.label();
-    const flow::CastRole* role = session.cast.find(speak->role);
-    return fmt::format("{}{}", role != nullptr ? role->name : speak->role,
+    if (!step.says()) return step.label();
+    const flow::CastRole* role = session.cast.find(step.role());
+    return fmt::format("{}{}", role != nullptr ? role->name : step.role(),
                        step.name.empty() ? std::string() : " (" + step.name + ")");
   }
   return fmt::format("step {}", row.step_id);

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <iostream>
+#include <iterator>
+
 #include "cli/perform.h"
 #include "engine/session_data.h"
 #include "store/leases.h"
@@ -37,7 +40,7 @@ base::Result<int> go_on(Context& context, const ResumeOptions& options, engine::
     if (options.max_steps > 0) limits->steps = options.max_steps;
     if (options.max_rounds > 0) limits->rounds = options.max_rounds;
   }
-  return perform_shown(context, options.id, action, limits);
+  return perform_shown(context, options.id, {.action = action, .limits = limits, .words = {}});
 }
 
 // Asks whoever performs the session; false where nobody does.
@@ -58,6 +61,12 @@ base::Result<bool> ask_performer(Context& context, Id id, const std::string& req
   return asked;
 }
 
+base::Result<int> answer(Context& context, Id id, const std::string& words) {
+  engine::Wish wish{.action = engine::Action::answer, .limits = {}, .words = words};
+  if (words == "-") wish.words.assign(std::istreambuf_iterator<char>(std::cin), {});
+  return perform_shown(context, id, std::move(wish));
+}
+
 base::Result<int> pause(Context& context, Id id) {
   auto asked = ask_performer(context, id, "pause");
   if (!asked) return asked.error();
@@ -72,7 +81,7 @@ base::Result<int> pause(Context& context, Id id) {
 base::Result<int> cancel(Context& context, Id id) {
   auto engine = context.engine();
   if (!engine) return engine.error();
-  auto ended = (*engine)->perform_and_wait(id, engine::Action::cancel);
+  auto ended = (*engine)->perform_and_wait(id, {.action = engine::Action::cancel});
   if (ended && ended->error) return *ended->error;
   if (ended) {
     fmt::print(stderr, "session {} is cancelled\n", id);
@@ -120,6 +129,17 @@ void add_session_steering(CLI::App& session, Context& context) {
   steer("step", "One step that asks a model, then pauses", engine::Action::step);
   steer("retry", "Tries the failed step again, and goes on", engine::Action::retry);
   steer("skip", "Leaves the open step out, then pauses", engine::Action::skip);
+
+  auto* answering = session.add_subcommand(
+      "answer", "A person's words for the step that waits for them; goes on");
+  auto answered = std::make_shared<std::pair<Id, std::string>>();
+  answering->add_option("id", answered->first, "The session's id")->required();
+  answering->add_option("words", answered->second, "What is said, or a choice's number; - reads it")
+      ->required();
+  answering->add_option("--script", context.script_file, "What rehearsal says (YAML)");
+  answering->footer("Example: tertulia session answer 7 \"I would cut the second paragraph.\"");
+  run_on_parse(*answering,
+               [&context, answered] { return answer(context, answered->first, answered->second); });
 
   const auto with_id = [&](const char* name, const char* help, auto body) {
     auto* command = session.add_subcommand(name, help);

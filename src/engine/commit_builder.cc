@@ -161,10 +161,9 @@ class Builder final {
     data["order"] = row.order;
     data["step"] = step.label();
     data["kind"] = step.kind();
-    if (const auto* speak = std::get_if<flow::Speak>(&step.step)) {
-      data["role"] = speak->role;
-      if (speak->output) data["structured"] = true;
-    }
+    if (step.says()) data["role"] = step.role();
+    if (const auto* speak = std::get_if<flow::Speak>(&step.step); speak && speak->output)
+      data["structured"] = true;
     if (row.parent_order) data["parent"] = *row.parent_order;
     data["round"] = row.round;
     data["iteration"] = row.iteration;
@@ -214,8 +213,27 @@ class Builder final {
     }
   }
 
+  void announce_wait() {
+    const auto& step = instruction(state_.open->instruction);
+    const auto& ask = std::get<flow::AskPerson>(step.step);
+    json::object& data = announce(Event::Type::session_waiting).data;
+    data["order"] = state_.open->order;
+    data["role"] = ask.role;
+    if (facts_.context_snapshot != nullptr)
+      if (const auto* question = facts_.context_snapshot->if_contains("question"))
+        data["question"] = *question;
+    if (!ask.choices.empty()) {
+      json::array choices;
+      for (const std::string& choice : ask.choices) choices.emplace_back(choice);
+      data["choices"] = std::move(choices);
+    }
+    if (ask.timeout_ms)
+      data["until"] = base::to_iso8601(facts_.now + std::chrono::milliseconds(*ask.timeout_ms));
+  }
+
   void announce_stop() {
     if (!facts_.announce || state_.status == model::SessionStatus::running) return;
+    if (state_.status == model::SessionStatus::waiting) return announce_wait();
     json::object& data = announce(is_over(state_.status) ? Event::Type::session_finished
                                                          : Event::Type::session_paused)
                              .data;

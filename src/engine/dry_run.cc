@@ -38,6 +38,13 @@ llm::Answer rehearse(llm::Provider& rehearsal, const llm::Request& request) {
   return answer;
 }
 
+flow::Answered words_of_a_person(const flow::AskPerson& ask) {
+  const std::string words = !ask.otherwise.empty() ? ask.otherwise
+                            : ask.choices.empty()  ? "(A person's words.)"
+                                                   : ask.choices.front();
+  return {.text = words, .output = {}, .duration_ms = 0, .data = {}};
+}
+
 base::Result<flow::Answered> answer_to(const flow::Speak& speak, const llm::Answer& answer) {
   flow::Answered answered{.text = answer.text, .output = {}, .duration_ms = 0, .data = {}};
   if (!speak.output) return answered;
@@ -84,6 +91,11 @@ base::Result<DryStep> dry_run(const CastingCall& call, const ProfileSource& prof
                     .round = say->round,
                     .document = say->document,
                     .document_version = say->document_version});
+    if (state.status == model::SessionStatus::waiting) {
+      const auto& asked = session->program().steps[static_cast<size_t>(state.open->instruction)];
+      event = words_of_a_person(std::get<flow::AskPerson>(asked.step));
+      continue;
+    }
     if (state.status != model::SessionStatus::running || !state.open)
       return base::Error{
           .code = base::Code::not_found,

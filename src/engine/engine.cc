@@ -35,9 +35,27 @@ base::Result<void> check_fit(const flow::State& state, Action action, Id session
                        state.open->status != model::StepStatus::timeout)))
     return refuse("has no failed step to try again",
                   fmt::format("tertulia session resume {}", session));
+  if (action == Action::answer && state.status != SessionStatus::waiting)
+    return refuse("waits for nobody's answer", fmt::format("tertulia session show {}", session));
   if (action == Action::skip && !state.open)
     return refuse("has no open step to skip", fmt::format("tertulia session resume {}", session));
   return {};
+}
+
+// Does the wish fit what the session waits for?
+base::Result<void> check_answer(const Waiting& waiting, const Wish& wish, Id session,
+                                base::Timestamp now) {
+  if (wish.action == Action::answer) {
+    auto accepted = waiting.accept(wish.words);
+    if (!accepted) return accepted.error();
+    return {};
+  }
+  const bool goes_on = wish.action == Action::resume || wish.action == Action::step;
+  if (!goes_on || waiting.is_expired(now)) return {};
+  return base::Error{.code = base::Code::conflict,
+                     .message = fmt::format("session {} waits for the words of {}: {}", session,
+                                            waiting.name, waiting.question),
+                     .remedy = fmt::format("tertulia session answer {} \"...\"", session)};
 }
 
 }  // namespace
@@ -90,19 +108,17 @@ Engine::~Engine() {
   loop_.reset();
 }
 
-base::Result<void> Engine::perform(model::Id session, Action action,
-                                   std::optional<flow::Limits> limits, Performance::Ended ended) {
+base::Result<void> Engine::perform(model::Id session, Wish wish, Performance::Ended ended) {
   std::promise<base::Result<void>> begun;
   perform_soon(
-      session, action, limits, [&](const base::Result<void>& result) { begun.set_value(result); },
+      session, std::move(wish), [&](const base::Result<void>& result) { begun.set_value(result); },
       std::move(ended));
   return begun.get_future().get();
 }
 
-void Engine::perform_soon(model::Id session, Action action, std::optional<flow::Limits> limits,
-                          Performance::Ended ended) {
+void Engine::perform_soon(model::Id session, Wish wish, Performance::Ended ended) {
   perform_soon(
-      session, action, limits,
+      session, std::move(wish),
       [session, ended](const base::Result<void>& begun) {
         if (!begun)
           ended({.session_id = session,
@@ -114,20 +130,20 @@ void Engine::perform_soon(model::Id session, Action action, std::optional<flow::
       ended);
 }
 
-void Engine::perform_soon(model::Id session, Action action, std::optional<flow::Limits> limits,
-                          Begun begun, Performance::Ended ended) {
+void Engine::perform_soon(model::Id session, Wish wish, Begun begun, Performance::Ended ended) {
   if (!enter(session)) {
     begun(base::Error{.code = base::Code::conflict,
                       .message = fmt::format("session {} is performed already", session)});
     return;
   }
+  auto wanted = std::make_shared<const Wish>(std::move(wish));
   auto taken = std::make_shared<std::optional<Taken>>();
   auto refused = std::make_shared<base::Result<void>>();
   writer_->submit(
-      [this, session, action, taken, refused](db::Connection& connection) -> base::Result<void> {
+      [this, session, wanted, taken, refused](db::Connection& connection) -> base::Result<void> {
         taken->reset();
         *refused = {};
-        auto result = take(connection, session, action);
+        auto result = take(connection, session, *wanted);
         if (result) {
           taken->emplace(*std::move(result));
           return {};
@@ -137,7 +153,7 @@ void Engine::perform_soon(model::Id session, Action action, std::optional<flow::
         *refused = result.error();
         return {};
       },
-      [this, session, action, limits, taken, refused, begun = std::move(begun),
+      [this, session, wanted, taken, refused, begun = std::move(begun),
        ended = std::move(ended)](const base::Result<void>& done) {
         const base::Result<void> result = done ? *refused : done;
         if (!result) {
@@ -146,9 +162,8 @@ void Engine::perform_soon(model::Id session, Action action, std::optional<flow::
           return;
         }
         begun(result);
-        loop_->post([this, taken, action, limits, ended] {
-          this->begin(*std::move(*taken), action, limits, ended);
-        });
+        loop_->post(
+            [this, taken, wanted, ended] { this->begin(*std::move(*taken), *wanted, ended); });
       });
 }
 
@@ -174,10 +189,9 @@ void Engine::release(model::Id session, std::int64_t token, std::function<void()
       });
 }
 
-base::Result<Outcome> Engine::perform_and_wait(model::Id session, Action action,
-                                               std::optional<flow::Limits> limits) {
+base::Result<Outcome> Engine::perform_and_wait(model::Id session, Wish wish) {
   auto ended = std::make_shared<std::promise<Outcome>>();
-  auto begun = perform(session, action, limits,
+  auto begun = perform(session, std::move(wish),
                        [ended](const Outcome& outcome) { ended->set_value(outcome); });
   if (!begun) return begun.error();
   return ended->get_future().get();
@@ -202,7 +216,7 @@ base::Result<std::int64_t> Engine::claim(db::Connection& connection, model::Id s
 }
 
 base::Result<Engine::Taken> Engine::take(db::Connection& connection, model::Id session,
-                                         Action action) {
+                                         const Wish& wish) {
   // The session first: a lease refers to it.
   if (auto row = store::load_session(connection, session); !row) return row.error();
   auto token = claim(connection, session);
@@ -219,14 +233,22 @@ base::Result<Engine::Taken> Engine::take(db::Connection& connection, model::Id s
   if (!stored) return give_up(stored.error());
   auto state = flow::State::from_text(stored->state);
   if (!state) return give_up(state.error());
-  if (auto fits = check_fit(*state, action, session); !fits) return give_up(fits.error());
+  if (auto fits = check_fit(*state, wish.action, session); !fits) return give_up(fits.error());
+  auto waiting = find_waiting(connection, *data, *state);
+  if (!waiting) return give_up(waiting.error());
+  if (*waiting)
+    if (auto fits = check_answer(**waiting, wish, session, options_.clock->now()); !fits)
+      return give_up(fits.error());
   auto messages = store::load_messages(
       connection, session, std::max<std::int64_t>(0, state->last_position - kMessagesAtStart),
       kMessagesAtStart);
   if (!messages) return give_up(messages.error());
 
-  Taken taken{
-      .session = *std::move(data), .state = *std::move(state), .record = {}, .token = *token};
+  Taken taken{.session = *std::move(data),
+              .state = *std::move(state),
+              .record = {},
+              .token = *token,
+              .waiting = *std::move(waiting)};
   auto shared = std::make_shared<SessionData>();  // what to_said needs of it
   shared->role_refs = taken.session.role_refs;
   taken.record = std::make_unique<SessionRecord>(
@@ -251,8 +273,7 @@ base::Result<Engine::Taken> Engine::take(db::Connection& connection, model::Id s
   return taken;
 }
 
-void Engine::begin(Taken taken, Action action, std::optional<flow::Limits> limits,
-                   Performance::Ended ended) {
+void Engine::begin(Taken taken, const Wish& wish, const Performance::Ended& ended) {
   if (closing_) {
     release(taken.session.id, taken.token, {});
     leave(taken.session.id);
@@ -262,22 +283,31 @@ void Engine::begin(Taken taken, Action action, std::optional<flow::Limits> limit
   const model::Id id = taken.session.id;
   std::map<std::string, base::json::value, std::less<>> variables =
       taken.session.snapshot.variables;
-  const flow::Limits at_start = limits.value_or(taken.session.snapshot.limits);
+  const flow::Limits at_start = wish.limits.value_or(taken.session.snapshot.limits);
+  const auto waiting = std::move(taken.waiting);
+  const auto waited = [&] { return waiting->waited_ms(options_.clock->now()); };
   auto performance = std::make_shared<Performance>(
       services_, std::move(taken.session), std::move(taken.state), std::move(taken.record),
-      taken.token,
-      [this, ended = std::move(ended)](const Outcome& outcome) { on_ended(outcome, ended); });
+      taken.token, [this, ended](const Outcome& outcome) { on_ended(outcome, ended); });
   performances_[id] = performance;
-  switch (action) {
+  switch (wish.action) {
     case Action::step:
       performance->pause_after_step(model::StopReason::single_step);
       [[fallthrough]];
     case Action::resume:
       if (is_new) {
         performance->begin(flow::Start{.variables = std::move(variables), .limits = at_start});
+      } else if (waiting) {
+        performance->begin(flow::StepTimedOut{.duration_ms = waited()});
       } else {
-        performance->resume(limits);
+        performance->resume(wish.limits);
       }
+      return;
+    case Action::answer:
+      performance->begin(flow::Answered{.text = waiting->accept(wish.words).value(),
+                                        .output = {},
+                                        .duration_ms = waited(),
+                                        .data = {}});
       return;
     case Action::retry:
       performance->begin(flow::RetryStep{});

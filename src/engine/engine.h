@@ -21,6 +21,7 @@
 #include "engine/loop.h"
 #include "engine/node.h"
 #include "engine/performance.h"
+#include "engine/waiting.h"
 #include "engine/writer.h"
 
 namespace tertulia::engine {
@@ -37,7 +38,14 @@ enum class Action {
   step,    // one step that asks a model, then pause
   retry,   // the failed step again, and on to the end
   skip,    // leave the open step out, then pause before the next
+  answer,  // a person's words for the step that waits for them, and on to the end
   cancel,  // end it for good
+};
+
+struct Wish {
+  Action action = Action::resume;
+  std::optional<flow::Limits> limits = {};  // instead of those in force
+  std::string words = {};                   // of an answer
 };
 
 class Engine final {
@@ -54,18 +62,16 @@ class Engine final {
 
   // Claims the session's lease and begins to perform it; `ended` is called once when it has
   // stopped, for whatever reason. Fails with conflict where another process performs it (the error
-  // names the node), or where the action does not fit its state; with not_found; with storage.
-  // `limits` replaces the limits in force.
-  [[nodiscard]] base::Result<void> perform(model::Id session, Action action,
-                                           std::optional<flow::Limits> limits,
-                                           Performance::Ended ended);
+  // names the node), or where the action does not fit its state; with invalid, where the words are
+  // none of the choices; with not_found; with storage.
+  // A session that waits for a person is gone on with by an answer, or, once its time is used up,
+  // by resuming.
+  [[nodiscard]] base::Result<void> perform(model::Id session, Wish wish, Performance::Ended ended);
   // The same without waiting for the claim: what keeps the session from being performed comes as
   // the outcome's error. Claims that wait share a transaction.
-  void perform_soon(model::Id session, Action action, std::optional<flow::Limits> limits,
-                    Performance::Ended ended);
+  void perform_soon(model::Id session, Wish wish, Performance::Ended ended);
   // As perform, and waits for the end.
-  [[nodiscard]] base::Result<Outcome> perform_and_wait(model::Id session, Action action,
-                                                       std::optional<flow::Limits> limits = {});
+  [[nodiscard]] base::Result<Outcome> perform_and_wait(model::Id session, Wish wish);
 
   // Deletes a session with all that it recorded. Conflict where another process performs it.
   [[nodiscard]] base::Result<void> remove(model::Id session);
@@ -85,19 +91,18 @@ class Engine final {
     flow::State state;
     std::unique_ptr<SessionRecord> record;
     std::int64_t token = 0;
+    std::optional<Waiting> waiting;
   };
   using Begun = std::function<void(const base::Result<void>&)>;
-  void perform_soon(model::Id session, Action action, std::optional<flow::Limits> limits,
-                    Begun begun, Performance::Ended ended);
+  void perform_soon(model::Id session, Wish wish, Begun begun, Performance::Ended ended);
   [[nodiscard]] base::Result<Taken> take(db::Connection& connection, model::Id session,
-                                         Action action);
+                                         const Wish& wish);
   // Is the session this engine's to claim? False where it performs it already.
   [[nodiscard]] bool enter(model::Id session);
   void leave(model::Id session);
   void release(model::Id session, std::int64_t token, std::function<void()> then);
   [[nodiscard]] base::Result<std::int64_t> claim(db::Connection& connection, model::Id session);
-  void begin(Taken taken, Action action, std::optional<flow::Limits> limits,
-             Performance::Ended ended);
+  void begin(Taken taken, const Wish& wish, const Performance::Ended& ended);
   void on_ended(const Outcome& outcome, const Performance::Ended& ended);
   void heartbeat();
   void look_for_requests();

@@ -18,6 +18,8 @@ std::string_view event_name(Event::Type type) {
       return "step.completed";
     case Event::Type::attempt_failed:
       return "attempt.failed";
+    case Event::Type::session_waiting:
+      return "session.waiting";
     case Event::Type::session_paused:
       return "session.paused";
     case Event::Type::session_finished:

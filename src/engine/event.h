@@ -27,6 +27,7 @@ struct Event {
     message,
     step_completed,
     attempt_failed,
+    session_waiting,
     session_paused,
     session_finished,
   };

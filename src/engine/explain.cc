@@ -96,6 +96,7 @@ base::Result<Explanation> explain(db::Connection& connection, FlowCache& flows, 
       explanation.request_disagreements.push_back({order, std::move(what)});
     };
     const auto& step = data->program().steps[index];
+    if (!std::holds_alternative<flow::Speak>(step.step)) return;  // no request is made of a person
     const auto& speak = std::get<flow::Speak>(step.step);
     const flow::CastRole* role = data->cast.find(speak.role);
     if (role == nullptr) return disagree("the cast lacks the role '" + speak.role + "'");

@@ -165,7 +165,11 @@ void Performance::apply(std::vector<flow::Event> events, std::vector<store::Call
   if (asks && resumes && !opens && state_.open)
     effects.emplace_back(
         flow::ChangeRow{state_.open->order, state_.open->status, state_.open->attempt});
-  if (opens || (asks && !prepared_)) {
+  const bool waits = state_.status == model::SessionStatus::waiting;
+  json::object question_shown;
+  if (waits) {
+    if (opens) question_shown = question();
+  } else if (opens || (asks && !prepared_)) {
     if (auto done = prepare(); !done) return end(done.error());
   }
   if (!state_.open) prepared_.reset();
@@ -174,7 +178,9 @@ void Performance::apply(std::vector<flow::Event> events, std::vector<store::Call
                     .lease_token = lease_token_,
                     .memory_mb = resident_set_mb(),
                     .session_result = session_result(),
-                    .context_snapshot = opens ? &prepared_->context_snapshot : nullptr,
+                    .context_snapshot = !opens  ? nullptr
+                                        : waits ? &question_shown
+                                                : &prepared_->context_snapshot,
                     .announce = services_.bus->has_watchers()};
   BuiltCommit built = build_commit(session_, state_, effects, std::move(calls), facts);
   if (is_first && facts.announce) {
@@ -376,6 +382,20 @@ void Performance::end(std::optional<base::Error> error) {
                   .stop_text = state_.stop_text,
                   .error = std::move(error)};
   ended_(outcome);
+}
+
+json::object Performance::question() const {
+  // A person may read the whole conversation.
+  json::object shown;
+  shown["rule"] = "all";
+  if (state_.last_position > 0) {
+    shown["first"] = 1;
+    shown["last"] = state_.last_position;
+  }
+  shown["count"] = state_.last_position;
+  shown["question"] = flow::question_for_person(session_.program(), state_, session_.cast,
+                                                session_.topic, *record_);
+  return shown;
 }
 
 const flow::Speak& Performance::open_speak() const {

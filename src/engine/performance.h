@@ -93,6 +93,8 @@ class Performance final : public std::enable_shared_from_this<Performance> {
   [[nodiscard]] base::Result<void> prepare();
   void end(std::optional<base::Error> error);
 
+  // What the person of an `ask` step is shown: its context snapshot.
+  [[nodiscard]] base::json::object question() const;
   [[nodiscard]] const flow::Speak& open_speak() const;
   [[nodiscard]] store::CallMade call_made(const llm::Answer& answer) const;
   [[nodiscard]] std::chrono::milliseconds step_time() const;

@@ -1,0 +1,38 @@
+// What a session that waits for a person waits for: read from its log, so that it can be shown and
+// answered by any process, days later.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "engine/session_data.h"
+
+namespace tertulia::engine {
+
+struct Waiting {
+  std::int64_t order = 0;  // of the row that waits
+  std::string role;        // the reference, and the name for people
+  std::string name;
+  std::string question;
+  std::vector<std::string> choices;
+  base::Timestamp since;
+  std::optional<base::Timestamp> until;  // then `otherwise` is said, or the step times out
+  std::string otherwise;
+
+  // The words to keep of an answer: flow::AskPerson::accept.
+  [[nodiscard]] base::Result<std::string> accept(std::string_view words) const;
+  [[nodiscard]] std::int64_t waited_ms(base::Timestamp now) const;
+  [[nodiscard]] bool is_expired(base::Timestamp now) const { return until && now >= *until; }
+};
+
+// Nothing where the session does not wait.
+[[nodiscard]] base::Result<std::optional<Waiting>> find_waiting(db::Connection& connection,
+                                                                const SessionData& session,
+                                                                const flow::State& state);
+// The same of a session by its id.
+[[nodiscard]] base::Result<std::optional<Waiting>> find_waiting(db::Connection& connection,
+                                                                FlowCache& flows, Id session);
+
+}  // namespace tertulia::engine
