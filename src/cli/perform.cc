@@ -238,12 +238,12 @@ base::Result<int> perform_once(Context& context, model::Id session, const engine
 
 base::Result<int> perform_shown(Context& context, model::Id session, engine::Wish wish) {
   const bool has_person = !context.json && input_is_terminal() && output_is_terminal();
+  auto waiting = waiting_of(context, session);
+  if (!waiting) return waiting.error();
+  const bool goes_on = wish.action == engine::Action::resume || wish.action == engine::Action::step;
+  bool asks = *waiting && goes_on && !(*waiting)->is_expired(base::Clock::system().now());
   for (;;) {
-    auto waiting = waiting_of(context, session);
-    if (!waiting) return waiting.error();
-    const bool goes_on =
-        wish.action == engine::Action::resume || wish.action == engine::Action::step;
-    if (*waiting && goes_on && !(*waiting)->is_expired(base::Clock::system().now())) {
+    if (asks) {
       std::optional<std::string> words;
       if (has_person) words = ask_at_terminal(**waiting);
       if (!words) return say_waiting(**waiting, session);
@@ -254,7 +254,7 @@ base::Result<int> perform_shown(Context& context, model::Id session, engine::Wis
     waiting = waiting_of(context, session);
     if (!waiting) return waiting.error();
     if (!*waiting) return status;
-    wish = {};
+    asks = true;
   }
 }
 

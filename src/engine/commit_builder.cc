@@ -90,7 +90,8 @@ class Builder final {
     changed.order = row.order;
     changed.status = row.status;
     changed.attempt = row.attempt;
-    if (row.status == StepStatus::running) changed.started_at = facts_.now;
+    if (row.status == StepStatus::running || row.status == StepStatus::waiting)
+      changed.started_at = facts_.now;
     built_.commit.changed.push_back(std::move(changed));
   }
 

@@ -26,8 +26,11 @@ SET attempt_count = $3, status = $4, result_type = $5,
 WHERE session_id = $1 AND execution_order = $2;
 
 -- name: change_step
+-- A person's time begins anew when they are asked again; a model's counts from its first attempt.
 UPDATE step_execution_logs
-SET status = $3, attempt_count = $4, started_at = coalesce(started_at, $5),
+SET status = $3, attempt_count = $4,
+    started_at =
+        coalesce(CASE WHEN CAST($3 AS VARCHAR(20)) = 'waiting' THEN NULL ELSE started_at END, $5),
     completed_at = NULL, result_type = NULL, error_message = NULL
 WHERE session_id = $1 AND execution_order = $2;
 
