@@ -129,9 +129,8 @@ class File final {
     profile.provider = text(node["provider"]);
     const llm::Protocol* const protocol = llm::find_protocol(profile.provider);
     if (protocol == nullptr && profile.provider.rfind("rehearsal", 0) != 0)
-      fail(node["provider"],
-           fmt::format("provider '{}' is not in this release; known are {}", profile.provider,
-                       fmt::join(llm::provider_names(), ", ")));
+      fail(node["provider"], fmt::format("provider '{}' is not in this release; known are {}",
+                                         profile.provider, fmt::join(llm::provider_names(), ", ")));
     if (const auto at = profile.provider.find('?'); at != std::string::npos) {
       auto options = llm::parse_rehearsal_options(profile.provider.substr(at + 1));
       if (!options) fail(node["provider"], options.error().message);
@@ -215,6 +214,18 @@ std::vector<std::string> Config::profile_names() const {
   std::vector<std::string> names;
   for (const auto& [name, profile] : models) names.push_back(name);
   return names;
+}
+
+base::Result<void> Config::allows_key(const llm::ModelProfile& profile) const {
+  if (profile.key == llm::KeySource{} || llm::is_bound_key(profile.key)) return {};
+  for (const auto& [name, known] : models)
+    if (known.key == profile.key && known.base_url == profile.base_url) return {};
+  return base::Error{
+      .code = base::Code::denied,
+      .message =
+          fmt::format("model profile {}: the configuration does not give the key of {} to {}",
+                      profile.name, profile.key.env + profile.key.file, profile.base_url),
+      .remedy = "a profile with this key and this base_url in the configuration allows it"};
 }
 
 base::Result<Config> load_config(const ConfigFlags& flags) {

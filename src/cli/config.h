@@ -29,6 +29,12 @@ struct Config {
   // is.
   [[nodiscard]] base::Result<llm::ModelProfile> profile(const std::string& name) const;
   [[nodiscard]] std::vector<std::string> profile_names() const;
+
+  // Whether the configuration gives this profile's key to this profile's URL: what a session keeps
+  // of its profiles may come from anywhere. A key that the environment binds to a protocol's own
+  // server (OPENAI_API_KEY ...) needs no profile; llm::make_provider sees to it. Denied, with a
+  // remedy, else.
+  [[nodiscard]] base::Result<void> allows_key(const llm::ModelProfile& profile) const;
 };
 
 // What flags say; empty where they say nothing.

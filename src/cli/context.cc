@@ -154,6 +154,9 @@ engine::ProviderSource Context::providers() {
     if (known) return known;
     auto profile = llm::ModelProfile::from_json(model);
     if (!profile) return profile.error();
+    auto in_force = config();
+    if (!in_force) return in_force.error();
+    const auto allowed = (*in_force)->allows_key(*profile);
     llm::RehearsalScript script;
     if (!script_file.empty()) {
       auto loaded = llm::RehearsalScript::load(script_file);
@@ -164,6 +167,10 @@ engine::ProviderSource Context::providers() {
     auto provider = llm::make_provider(*profile, *transport_, std::move(script));
     if (!provider) return provider.error();
     std::shared_ptr<llm::Provider> made = *std::move(provider);
+    if (!allowed)  // requests can be shown and rebuilt all the same
+      made = llm::make_refusing(
+          std::move(made), llm::Outcome::auth,
+          fmt::format("{}; {}", allowed.error().message, allowed.error().remedy));
     if (!profile->recording.empty()) {
       auto from = recording(profile->recording);
       if (!from) return from.error();

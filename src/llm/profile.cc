@@ -130,6 +130,12 @@ std::vector<std::string> provider_names() {
   return names;
 }
 
+bool is_bound_key(const KeySource& key) {
+  return std::any_of(kProtocols.begin(), kProtocols.end(), [&key](const Protocol& protocol) {
+    return protocol.key_variable != nullptr && key.env == protocol.key_variable;
+  });
+}
+
 std::optional<std::string> process_environment(const char* name) {
   const char* const value = std::getenv(name);
   if (value == nullptr || *value == '\0') return {};

@@ -51,7 +51,11 @@ struct ProfileLimits {
 struct KeySource {
   std::string env;
   std::string file;
+  bool operator==(const KeySource&) const = default;
 };
+
+// Whether the key is one that belongs to a protocol's own server, such as OPENAI_API_KEY.
+[[nodiscard]] bool is_bound_key(const KeySource& key);
 
 struct ModelProfile {
   std::string name;

@@ -16,6 +16,33 @@ class FinishedCall final : public Call {
   void cancel() override {}
 };
 
+class RefusingProvider final : public Provider {
+ public:
+  RefusingProvider(std::shared_ptr<Provider> original, Outcome outcome, std::string error)
+      : original_(std::move(original)), outcome_(outcome), error_(std::move(error)) {}
+
+  std::string_view protocol() const override { return original_->protocol(); }
+  std::string wire_body(const Request& request) const override {
+    return original_->wire_body(request);
+  }
+  std::int64_t estimate_tokens(std::string_view text) const override {
+    return original_->estimate_tokens(text);
+  }
+  std::unique_ptr<Call> start(const Request& /*request*/, std::string /*body*/,
+                              const Deadlines& /*deadlines*/, Listener listener) override {
+    Answer answer;
+    answer.outcome = outcome_;
+    answer.error = error_;
+    if (listener.on_done) listener.on_done(std::move(answer));
+    return finished_call();
+  }
+
+ private:
+  const std::shared_ptr<Provider> original_;
+  const Outcome outcome_;
+  const std::string error_;
+};
+
 base::Error wrong(std::string_view key, std::string_view expected, const json::value& found) {
   return {.code = base::Code::invalid,
           .message = fmt::format("parameter {}: expected {}, found {}", key, expected,
@@ -152,6 +179,11 @@ std::optional<Outcome> outcome_from_name(std::string_view name) {
 
 std::unique_ptr<Call> finished_call() {
   return std::make_unique<FinishedCall>();
+}
+
+std::shared_ptr<Provider> make_refusing(std::shared_ptr<Provider> original, Outcome outcome,
+                                        std::string error) {
+  return std::make_shared<RefusingProvider>(std::move(original), outcome, std::move(error));
 }
 
 }  // namespace tertulia::llm

@@ -170,4 +170,9 @@ class Provider {
   [[nodiscard]] virtual std::int64_t estimate_tokens(std::string_view text) const = 0;
 };
 
+// A provider that makes the bytes and estimates of `original`, which is never called: every call
+// ends at once as `outcome`, with this error. For what may be shown and proved, but not sent.
+[[nodiscard]] std::shared_ptr<Provider> make_refusing(std::shared_ptr<Provider> original,
+                                                      Outcome outcome, std::string error);
+
 }  // namespace tertulia::llm
