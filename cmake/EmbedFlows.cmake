@@ -7,10 +7,12 @@ function(tertulia_embed_flows target)
   cmake_parse_arguments(ARG "" "FOLDER" "" ${ARGN})
   set(out ${CMAKE_BINARY_DIR}/gen/cli/shipped_flows_text.cc)
   file(GLOB flows CONFIGURE_DEPENDS ${ARG_FOLDER}/*.yaml)
+  # A file that was taken away leaves no newer one behind: the list itself must be one.
+  file(GENERATE OUTPUT ${out}.list CONTENT "${flows}")
   add_custom_command(
     OUTPUT ${out}
     COMMAND embed_flows ${ARG_FOLDER} ${out}
-    DEPENDS embed_flows ${flows}
+    DEPENDS embed_flows ${flows} ${out}.list
     VERBATIM)
   target_sources(${target} PRIVATE ${out})
 endfunction()

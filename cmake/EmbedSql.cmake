@@ -8,10 +8,12 @@ function(tertulia_embed_sql target)
   string(REPLACE "tertulia_" "" room ${target})
   set(out ${CMAKE_BINARY_DIR}/gen/${room})
   file(GLOB statements CONFIGURE_DEPENDS ${ARG_FOLDER}/*.sql)
+  # A file that was taken away leaves no newer one behind: the list itself must be one.
+  file(GENERATE OUTPUT ${out}/sql.list CONTENT "${statements}")
   add_custom_command(
     OUTPUT ${out}/sql.h ${out}/sql.cc
     COMMAND embed_sql ${ARG_FOLDER} ${ARG_NAMESPACE} ${out}
-    DEPENDS embed_sql ${statements}
+    DEPENDS embed_sql ${statements} ${out}/sql.list
     VERBATIM)
   target_sources(${target} PRIVATE ${out}/sql.cc ${out}/sql.h)
   target_include_directories(${target} PUBLIC ${CMAKE_BINARY_DIR}/gen)

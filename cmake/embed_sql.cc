@@ -36,7 +36,8 @@ void read(const fs::path& path, Statements& into) {
     const std::string where = path.string() + ":" + std::to_string(number);
     if (line.rfind("-- name: ", 0) == 0) {
       name = line.substr(9);
-      if (!std::regex_match(name, std::regex("[a-z][a-z0-9_]*"))) fail(where, "a name is [a-z0-9_]");
+      if (!std::regex_match(name, std::regex("[a-z][a-z0-9_]*")))
+        fail(where, "a name is [a-z0-9_]");
       if (!into.emplace(name, Statement{"", where}).second) fail(where, name + " stands twice");
       continue;
     }
@@ -90,7 +91,8 @@ int main(int argc, char** argv) {
   std::ostringstream header, source;
   header << "// Made by embed_sql from the named statements; do not edit.\n#pragma once\n\n"
          << "#include <span>\n\n#include \"db/connection.h\"\n\nnamespace " << space << " {\n\n";
-  source << "// Made by embed_sql from the named statements; do not edit.\n#include \"store/sql.h\"\n\n"
+  source << "// Made by embed_sql from the named statements; do not edit.\n#include "
+            "\"store/sql.h\"\n\n"
          << "namespace " << space << " {\n\n";
   std::string list;
   for (const auto& [name, texts] : all) {
@@ -101,7 +103,8 @@ int main(int argc, char** argv) {
            << ")sql\",\nR\"sql(" << texts.second.text << ")sql\"};\n";
     list += "    &" + name + ",\n";
   }
-  header << "\n// Every statement, by name.\nstd::span<const db::Sql* const> all();\n\n}  // namespace "
+  header << "\n// Every statement, by name.\nstd::span<const db::Sql* const> all();\n\n}  // "
+            "namespace "
          << space << "\n";
   source << "\nstd::span<const db::Sql* const> all() {\n  static const db::Sql* const list[] = {\n"
          << list << "  };\n  return list;\n}\n\n}  // namespace " << space << "\n";

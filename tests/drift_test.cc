@@ -16,9 +16,9 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kTables[] = {
-    "roles",    "flow_templates",      "flow_versions",  "flow_steps",  "sessions", "session_roles",
-    "messages", "step_execution_logs", "machine_states", "model_calls", "leases",
-    "adopted_leftovers", "adopted_notes"};
+    "roles",         "flow_templates",    "flow_versions",       "flow_steps",     "sessions",
+    "session_roles", "messages",          "step_execution_logs", "machine_states", "model_calls",
+    "leases",        "adopted_leftovers", "adopted_notes"};
 
 void execute(const std::string& path, const std::string& sql) {
   sqlite3* db = nullptr;

@@ -26,9 +26,9 @@ std::vector<Kept> kept_databases() {
   for (const auto& release : fs::directory_iterator(TERTULIA_SOURCE_DIR "/tests/released")) {
     if (!release.is_directory()) continue;
     for (const auto engine : {db::Engine::sqlite, db::Engine::postgres})
-      all.push_back({release.path().filename(), engine,
-                     release.path() /
-                         (engine == db::Engine::sqlite ? "sqlite.sql" : "postgres.sql")});
+      all.push_back(
+          {release.path().filename(), engine,
+           release.path() / (engine == db::Engine::sqlite ? "sqlite.sql" : "postgres.sql")});
   }
   return all;
 }

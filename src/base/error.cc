@@ -4,18 +4,30 @@ namespace tertulia::base {
 
 std::string_view code_name(Code code) {
   switch (code) {
-    case Code::not_found: return "not_found";
-    case Code::conflict: return "conflict";
-    case Code::invalid: return "invalid";
-    case Code::unavailable: return "unavailable";
-    case Code::storage: return "storage";
-    case Code::drift: return "schema_drift";
-    case Code::timeout: return "timeout";
-    case Code::cancelled: return "cancelled";
-    case Code::rate_limited: return "rate_limited";
-    case Code::incomplete: return "incomplete";
-    case Code::denied: return "denied";
-    case Code::internal: return "internal";
+    case Code::not_found:
+      return "not_found";
+    case Code::conflict:
+      return "conflict";
+    case Code::invalid:
+      return "invalid";
+    case Code::unavailable:
+      return "unavailable";
+    case Code::storage:
+      return "storage";
+    case Code::drift:
+      return "schema_drift";
+    case Code::timeout:
+      return "timeout";
+    case Code::cancelled:
+      return "cancelled";
+    case Code::rate_limited:
+      return "rate_limited";
+    case Code::incomplete:
+      return "incomplete";
+    case Code::denied:
+      return "denied";
+    case Code::internal:
+      return "internal";
   }
   return "internal";
 }
@@ -25,33 +37,48 @@ int exit_status(Code code) {
     case Code::not_found:
     case Code::conflict:
     case Code::invalid:
-    case Code::denied: return 2;
+    case Code::denied:
+      return 2;
     case Code::drift:
-    case Code::storage: return 3;
+    case Code::storage:
+      return 3;
     case Code::unavailable:
     case Code::timeout:
     case Code::rate_limited:
-    case Code::incomplete: return 4;
-    case Code::cancelled: return 130;
-    case Code::internal: return 1;
+    case Code::incomplete:
+      return 4;
+    case Code::cancelled:
+      return 130;
+    case Code::internal:
+      return 1;
   }
   return 1;
 }
 
 int http_status(Code code) {
   switch (code) {
-    case Code::not_found: return 404;
-    case Code::conflict: return 409;
-    case Code::invalid: return 422;
-    case Code::denied: return 403;
-    case Code::rate_limited: return 429;
+    case Code::not_found:
+      return 404;
+    case Code::conflict:
+      return 409;
+    case Code::invalid:
+      return 422;
+    case Code::denied:
+      return 403;
+    case Code::rate_limited:
+      return 429;
     case Code::unavailable:
-    case Code::incomplete: return 502;
+    case Code::incomplete:
+      return 502;
     case Code::drift:
-    case Code::storage: return 503;
-    case Code::timeout: return 504;
-    case Code::cancelled: return 499;
-    case Code::internal: return 500;
+    case Code::storage:
+      return 503;
+    case Code::timeout:
+      return 504;
+    case Code::cancelled:
+      return 499;
+    case Code::internal:
+      return 500;
   }
   return 500;
 }

@@ -24,7 +24,9 @@ std::uint64_t fnv1a(std::string_view text) {
 Random::Random(std::uint64_t seed, std::string_view path)
     : key_(mix(mix(seed + kGolden) ^ fnv1a(path))) {}
 
-std::uint64_t Random::next() { return mix(key_ + kGolden * ++count_); }
+std::uint64_t Random::next() {
+  return mix(key_ + kGolden * ++count_);
+}
 
 std::uint64_t Random::below(std::uint64_t bound) {
   __extension__ using Wide = unsigned __int128;
@@ -37,7 +39,9 @@ std::uint64_t Random::below(std::uint64_t bound) {
   return static_cast<std::uint64_t>(product >> 64);
 }
 
-double Random::unit() { return static_cast<double>(next() >> 11) * 0x1.0p-53; }
+double Random::unit() {
+  return static_cast<double>(next() >> 11) * 0x1.0p-53;
+}
 
 std::uint64_t fresh_seed() {
   std::random_device device;

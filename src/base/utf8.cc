@@ -5,7 +5,9 @@
 namespace tertulia::base {
 namespace {
 
-bool continues(unsigned char c) { return (c & 0xC0) == 0x80; }
+bool continues(unsigned char c) {
+  return (c & 0xC0) == 0x80;
+}
 
 // The length of the valid, NUL-free sequence at `at`, or 0.
 std::size_t sequence_length(std::string_view text, std::size_t at) {
@@ -46,7 +48,9 @@ bool is_zero_width(char32_t c) {
          (c >= 0xFE00 && c <= 0xFE0F) || c == 0xFEFF;
 }
 
-std::size_t width_of(char32_t c) { return is_zero_width(c) ? 0 : is_wide(c) ? 2 : 1; }
+std::size_t width_of(char32_t c) {
+  return is_zero_width(c) ? 0 : is_wide(c) ? 2 : 1;
+}
 
 }  // namespace
 

@@ -45,9 +45,8 @@ base::Result<int> list(Context& context) {
     fmt::print(
         "no profiles are configured; docs/using-models.md shows how, or use\n"
         "  tertulia run debate --model openai/MODEL[@BASE-URL]   or anthropic/ or ollama/\n");
-  for (const auto& [variable, model] :
-       {std::pair{"OPENAI_API_KEY", "openai/gpt-5-mini"},
-        {"ANTHROPIC_API_KEY", "anthropic/claude-haiku-4-5"}})
+  for (const auto& [variable, model] : {std::pair{"OPENAI_API_KEY", "openai/gpt-5-mini"},
+                                        {"ANTHROPIC_API_KEY", "anthropic/claude-haiku-4-5"}})
     if (in_force.models.empty() && std::getenv(variable) != nullptr)
       fmt::print("{} is set: --model {} would use it (and cost money)\n", variable, model);
   return kExitDone;

@@ -76,21 +76,21 @@ struct Names<ResultType> {
 
 // Why a session that is not under way stands where it stands.
 enum class StopReason {
-  end_of_flow,     // finished: its last step is done
-  end_step,        // finished: an `end` step was reached
-  limit_steps,     // paused or finished: the limit on steps is reached
-  limit_rounds,    // ... on rounds
-  limit_time,      // ... on time
-  asked,           // paused: a person asked for it
-  single_step,     // paused: one step was asked for, and it is done
-  step_failed,     // paused: a step used up its attempts
-  step_timeout,    // paused: a step used up its time
+  end_of_flow,        // finished: its last step is done
+  end_step,           // finished: an `end` step was reached
+  limit_steps,        // paused or finished: the limit on steps is reached
+  limit_rounds,       // ... on rounds
+  limit_time,         // ... on time
+  asked,              // paused: a person asked for it
+  single_step,        // paused: one step was asked for, and it is done
+  step_failed,        // paused: a step used up its attempts
+  step_timeout,       // paused: a step used up its time
   model_unavailable,  // paused: no key, no connection, or refused credentials
-  storage_full,    // paused: the disk is full or cannot be written
-  unsupported,     // paused: the flow needs what this program cannot do yet
-  cancelled,       // terminated: a person asked for it
-  engine_failure,  // failed: a defect; the log says more
-  does_not_fit,    // an adopted session whose messages do not follow its flow: to be read only
+  storage_full,       // paused: the disk is full or cannot be written
+  unsupported,        // paused: the flow needs what this program cannot do yet
+  cancelled,          // terminated: a person asked for it
+  engine_failure,     // failed: a defect; the log says more
+  does_not_fit,       // an adopted session whose messages do not follow its flow: to be read only
 };
 template <>
 struct Names<StopReason> {

@@ -22,8 +22,7 @@ INSTANTIATE_TEST_SUITE_P(, Migrations, kBothEngines, engine_of);
 
 TEST_P(Migrations, EachLeadsToTheFingerprintThatItDeclares) {
   for (const auto& migration : database_.all()) {
-    auto shape =
-        shape_of_version(database_.connection(), database_.all(), migration.version);
+    auto shape = shape_of_version(database_.connection(), database_.all(), migration.version);
     ASSERT_TRUE(shape) << migration.full_name() << ": " << shape.error().message << "\n"
                        << shape.error().detail;
     EXPECT_EQ(fingerprint(*shape), migration.fingerprint)
@@ -34,8 +33,7 @@ TEST_P(Migrations, EachLeadsToTheFingerprintThatItDeclares) {
 }
 
 TEST_P(Migrations, AllTogetherMakeTheDeclaredModel) {
-  auto migrated =
-      shape_of_version(database_.connection(), database_.all(), database_.head());
+  auto migrated = shape_of_version(database_.connection(), database_.all(), database_.head());
   ASSERT_TRUE(migrated) << migrated.error().message;
   auto declared = declared_shape(database_.connection());
   ASSERT_TRUE(declared) << declared.error().message << "\n" << declared.error().detail;

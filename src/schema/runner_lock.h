@@ -1,9 +1,10 @@
 // RunnerLock keeps programs that migrate the same database out of each other's way, and readers of
 // the schema from seeing half of a migration.
 //
-// SQLite needs none: the turn to write, which the runner keeps from its first migration to its last,
-// and a reader's transaction are that. On PostgreSQL it is an advisory lock of the session, polled without a transaction: a program that
-// waited inside one would hold back everything that waits for old transactions.
+// SQLite needs none: the turn to write, which the runner keeps from its first migration to its
+// last, and a reader's transaction are that. On PostgreSQL it is an advisory lock of the session,
+// polled without a transaction: a program that waited inside one would hold back everything that
+// waits for old transactions.
 #pragma once
 
 #include "db/connection.h"
