@@ -29,7 +29,7 @@ steps:
     task: "{{topik}}"
   - loop:
       steps: [ { speak: writer, contxt: all } ]
-  - ask: writer
+  - call: writer
 )");
   const Finished run = world.run({"run", flow, "--model", "rehearsal"});
   EXPECT_EQ(run.status, 2);
