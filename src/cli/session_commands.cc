@@ -7,6 +7,7 @@
 #include "cli/context.h"
 #include "cli/live_view.h"
 #include "cli/session_export.h"
+#include "cli/session_import.h"
 #include "cli/session_log_view.h"
 #include "cli/session_steering.h"
 #include "cli/terminal.h"
@@ -365,8 +366,9 @@ void add_session(CLI::App& app, Context& context) {
   auto ids = std::make_shared<std::vector<Id>>();
   auto format = std::make_shared<std::string>("md");
   exporting->add_option("id", *ids, "The sessions' ids")->required();
-  exporting->add_option("--format", *format, "md, json or jsonl")
-      ->check(CLI::IsMember({"md", "json", "jsonl"}));
+  exporting->add_option("--format", *format, "md, html, json (to import again) or jsonl")
+      ->check(CLI::IsMember({"md", "html", "json", "jsonl"}));
+  exporting->footer("Example: tertulia session export 7 --format html > session-7.html");
   run_on_parse(*exporting, [&context, ids, format] { return export_all(context, *ids, *format); });
 
   auto* searching = session->add_subcommand("search", "Messages that hold a text");
@@ -377,6 +379,7 @@ void add_session(CLI::App& app, Context& context) {
   run_on_parse(*searching, [&context, text, limit] { return search(context, *text, *limit); });
 
   add_session_steering(*session, context);
+  add_session_import(*session, context);
 }
 
 }  // namespace tertulia::cli

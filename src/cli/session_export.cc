@@ -2,76 +2,61 @@
 
 #include <fmt/format.h>
 
-#include "cli/live_view.h"
+#include "cli/session_archive.h"
+#include "cli/session_html.h"
 #include "cli/session_log_view.h"
 #include "store/flows.h"
-#include "store/sessions.h"
-#include "store/step_log.h"
+#include "store/whole_session.h"
 
 namespace tertulia::cli {
 namespace {
 
 namespace json = base::json;
 
-struct Whole {
-  model::Session row;
+struct Exported {
+  store::WholeSession whole;
   engine::SessionData session;
-  std::vector<model::Message> messages;
-  std::vector<model::StepExecutionLog> log;
-  std::vector<store::CallOfStep> calls;
 };
 
-base::Result<Whole> load_whole(db::Connection& reader, model::Id id) {
+base::Result<Exported> load_exported(db::Connection& reader, model::Id id) {
   engine::FlowCache flows;
-  auto row = store::load_session(reader, id);
-  if (!row) return row.error();
   auto session = engine::load_session_data(reader, flows, id);
   if (!session) return session.error();
-  auto messages = store::load_messages(reader, id);
-  if (!messages) return messages.error();
-  auto log = store::load_log(reader, id);
-  if (!log) return log.error();
-  auto calls = store::load_model_calls(reader, id);
-  if (!calls) return calls.error();
-  return Whole{*std::move(row), *std::move(session), *std::move(messages), *std::move(log),
-               *std::move(calls)};
+  auto whole = store::load_whole_session(reader, id);
+  if (!whole) return whole.error();
+  return Exported{*std::move(whole), *std::move(session)};
 }
 
-json::object head_json(const Whole& whole) {
+base::Result<ArchivedFlow> load_flow_of(db::Connection& reader, const model::Session& row) {
+  auto version = store::load_flow_version(reader, row.flow_version_id.value_or(0));
+  if (!version) return version.error();
+  auto flow = store::load_flow(reader, version->flow_template_id);
+  if (!flow) return flow.error();
+  auto steps = store::load_flow_steps(reader, version->id);
+  if (!steps) return steps.error();
+  return ArchivedFlow{*std::move(flow), *std::move(version), *std::move(steps)};
+}
+
+json::object head_json(const Exported& exported) {
   json::object out;
-  out["session_id"] = whole.row.id;
-  out["flow"] = whole.session.flow_name;
-  out["flow_version"] = whole.session.flow_version;
-  out["topic"] = whole.session.topic;
-  out["status"] = model::to_text(whole.row.status);
-  if (whole.row.stop_reason) out["stop_reason"] = model::to_text(*whole.row.stop_reason);
-  out["rehearsal"] = is_rehearsed(whole.session);
-  out["seed"] = whole.row.seed.value_or(0);
-  out["created_at"] = base::to_iso8601(whole.row.created_at);
-  if (whole.row.ended_at) out["ended_at"] = base::to_iso8601(*whole.row.ended_at);
-  if (whole.row.result)
-    if (auto result = base::parse_json(*whole.row.result)) out["result"] = *std::move(result);
+  out["session_id"] = exported.whole.row.id;
+  out["flow"] = exported.session.flow_name;
+  out["flow_version"] = exported.session.flow_version;
+  out["topic"] = exported.session.topic;
+  out["status"] = model::to_text(exported.whole.row.status);
+  if (exported.whole.row.stop_reason)
+    out["stop_reason"] = model::to_text(*exported.whole.row.stop_reason);
+  out["rehearsal"] = is_rehearsed(exported.session);
+  out["seed"] = exported.whole.row.seed.value_or(0);
+  out["created_at"] = base::to_iso8601(exported.whole.row.created_at);
+  if (exported.whole.row.ended_at) out["ended_at"] = base::to_iso8601(*exported.whole.row.ended_at);
+  if (exported.whole.row.result)
+    if (auto result = base::parse_json(*exported.whole.row.result))
+      out["result"] = *std::move(result);
   return out;
 }
 
-std::string as_json_document(const Whole& whole) {
-  json::object out = head_json(whole);
-  if (auto cast = base::parse_json(whole.row.roles_snapshot.value_or("null")))
-    out["cast"] = *std::move(cast);
-  if (auto flow = base::parse_json(whole.row.flow_snapshot.value_or("null")))
-    out["flow_snapshot"] = *std::move(flow);
-  json::array messages, log, calls;
-  for (const auto& message : whole.messages)
-    messages.push_back(message_json(message, whole.session));
-  for (const auto& row : whole.log) log.push_back(log_row_json(row));
-  for (const auto& call : whole.calls) calls.push_back(model_call_json(call));
-  out["messages"] = std::move(messages);
-  out["step_execution_logs"] = std::move(log);
-  out["model_calls"] = std::move(calls);
-  return base::to_pretty_text(out) + "\n";
-}
-
-std::string as_json_lines(const Whole& whole) {
+std::string as_json_lines(const Exported& exported) {
   std::string text;
   const auto line = [&](std::string_view type, const json::object& of) {
     json::object out;
@@ -79,30 +64,31 @@ std::string as_json_lines(const Whole& whole) {
     for (const auto& member : of) out[member.key()] = member.value();
     text += base::to_text(out) + "\n";
   };
-  line("session", head_json(whole));
-  for (const auto& message : whole.messages) line("message", message_json(message, whole.session));
-  for (const auto& row : whole.log) line("step", log_row_json(row));
-  for (const auto& call : whole.calls) line("model_call", model_call_json(call));
+  line("session", head_json(exported));
+  for (const auto& message : exported.whole.messages)
+    line("message", message_json(message, exported.session));
+  for (const auto& row : exported.whole.log) line("step", log_row_json(row));
+  for (const auto& call : exported.whole.calls) line("model_call", model_call_json(call));
   return text;
 }
 
-std::string as_markdown(const Whole& whole) {
-  const flow::Program& program = whole.session.program();
+std::string as_markdown(const Exported& exported) {
+  const flow::Program& program = exported.session.program();
   std::string text = fmt::format("# {}\n\n", program.title);
-  if (!whole.session.topic.empty()) text += whole.session.topic + "\n\n";
-  if (is_rehearsed(whole.session))
+  if (!exported.session.topic.empty()) text += exported.session.topic + "\n\n";
+  if (is_rehearsed(exported.session))
     text += "> Rehearsal: spoken by the built-in stand-in, not by a model.\n\n";
-  text += fmt::format("Session {} of the flow {} (version {}), {}.\n", whole.row.id,
-                      whole.session.flow_name, whole.session.flow_version,
-                      model::to_text(whole.row.status));
+  text += fmt::format("Session {} of the flow {} (version {}), {}.\n", exported.whole.row.id,
+                      exported.session.flow_name, exported.session.flow_version,
+                      model::to_text(exported.whole.row.status));
   std::int64_t round = 0;
-  for (const auto& message : whole.messages) {
+  for (const auto& message : exported.whole.messages) {
     if (message.round_index != round) {
       round = message.round_index;
       text += fmt::format("\n## Round {}\n", round);
     }
-    const flow::Said said = engine::to_said(message, whole.session);
-    const flow::CastRole* role = whole.session.cast.find(said.role);
+    const flow::Said said = engine::to_said(message, exported.session);
+    const flow::CastRole* role = exported.session.cast.find(said.role);
     text += fmt::format("\n**{}**", role != nullptr ? role->name : said.role);
     if (said.document_version > 0)
       text += fmt::format(" (document {}, version {})", said.document, said.document_version);
@@ -130,11 +116,18 @@ bool is_rehearsed(const engine::SessionData& session) {
 
 base::Result<std::string> export_session(db::Connection& reader, model::Id session,
                                          const std::string& format) {
-  auto whole = load_whole(reader, session);
-  if (!whole) return whole.error();
-  if (format == "json") return as_json_document(*whole);
-  if (format == "jsonl") return as_json_lines(*whole);
-  return as_markdown(*whole);
+  auto exported = load_exported(reader, session);
+  if (!exported) return exported.error();
+  if (format == "json") {
+    auto flow = load_flow_of(reader, exported->whole.row);
+    if (!flow) return flow.error();
+    return base::to_pretty_text(
+               to_archive(head_json(*exported), exported->whole, *flow, exported->session)) +
+           "\n";
+  }
+  if (format == "jsonl") return as_json_lines(*exported);
+  if (format == "html") return session_page(exported->whole, exported->session);
+  return as_markdown(*exported);
 }
 
 }  // namespace tertulia::cli

@@ -5,37 +5,13 @@
 #include <map>
 
 #include "base/utf8.h"
+#include "cli/row_json.h"
 #include "cli/terminal.h"
-#include "schema/declared.h"
 
 namespace tertulia::cli {
 namespace {
 
 namespace json = base::json;
-
-template <class T>
-json::value as_json(const T& value) {
-  if constexpr (std::is_same_v<T, base::Timestamp>) {
-    return json::value(base::to_iso8601(value));
-  } else if constexpr (std::is_enum_v<T>) {
-    return json::value(model::to_text(value));
-  } else {
-    return json::value(value);
-  }
-}
-template <class T>
-json::value as_json(const std::optional<T>& value) {
-  return value ? as_json(*value) : json::value(nullptr);
-}
-
-// Every column of a row, by the declared table's own description.
-template <class Row>
-json::object row_json(const Row& row) {
-  json::object out;
-  schema::for_each_column<Row>(
-      [&](const auto& column) { out[column.name] = as_json(row.*(column.member)); });
-  return out;
-}
 
 // Columns whose text is JSON, as JSON.
 void open_json(json::object& row, std::initializer_list<const char*> columns) {
@@ -62,30 +38,6 @@ Style style_of(const model::StepExecutionLog& row) {
     default:
       return Style::yellow;
   }
-}
-
-// What a row says of its step: its label, and who speaks.
-std::string step_words(const engine::SessionData& session, const model::StepExecutionLog& row) {
-  const auto& ids = session.flow->step_ids;
-  for (size_t i = 0; i < ids.size(); ++i) {
-    if (ids[i] != row.step_id) continue;
-    const flow::Instruction& step = session.program().steps[i];
-    if (!step.says()) return step.label();
-    const flow::CastRole* role = session.cast.find(step.role());
-    return fmt::format("{}{}", role != nullptr ? role->name : step.role(),
-                       step.name.empty() ? std::string() : " (" + step.name + ")");
-  }
-  return fmt::format("step {}", row.step_id);
-}
-
-std::string outcome_words(const model::StepExecutionLog& row) {
-  std::string words(row.status ? model::to_text(*row.status) : "?");
-  if (row.result_type) words += fmt::format(" {}", model::to_text(*row.result_type));
-  if (row.condition_evaluation)
-    words += *row.condition_evaluation ? " (holds)" : " (does not hold)";
-  if (row.loop_check_result) words += *row.loop_check_result ? " (round again)" : " (go on)";
-  if (row.error_message) words += ": " + base::shorten(*row.error_message, 60);
-  return words;
 }
 
 std::string measure_words(const model::StepExecutionLog& row) {
@@ -118,6 +70,29 @@ void print_full(const model::StepExecutionLog& row, const std::vector<store::Cal
 
 }  // namespace
 
+std::string log_step_words(const engine::SessionData& session, const model::StepExecutionLog& row) {
+  const auto& ids = session.flow->step_ids;
+  for (size_t i = 0; i < ids.size(); ++i) {
+    if (ids[i] != row.step_id) continue;
+    const flow::Instruction& step = session.program().steps[i];
+    if (!step.says()) return step.label();
+    const flow::CastRole* role = session.cast.find(step.role());
+    return fmt::format("{}{}", role != nullptr ? role->name : step.role(),
+                       step.name.empty() ? std::string() : " (" + step.name + ")");
+  }
+  return fmt::format("step {}", row.step_id);
+}
+
+std::string log_outcome_words(const model::StepExecutionLog& row) {
+  std::string words(row.status ? model::to_text(*row.status) : "?");
+  if (row.result_type) words += fmt::format(" {}", model::to_text(*row.result_type));
+  if (row.condition_evaluation)
+    words += *row.condition_evaluation ? " (holds)" : " (does not hold)";
+  if (row.loop_check_result) words += *row.loop_check_result ? " (round again)" : " (go on)";
+  if (row.error_message) words += ": " + base::shorten(*row.error_message, 60);
+  return words;
+}
+
 void print_log(const engine::SessionData& session, const std::vector<model::StepExecutionLog>& log,
                const std::vector<store::CallOfStep>& calls, const LogViewOptions& options) {
   std::map<model::Id, std::size_t> depth;
@@ -129,9 +104,9 @@ void print_log(const engine::SessionData& session, const std::vector<model::Step
     const auto parent = row.parent_log_id ? depth.find(*row.parent_log_id) : depth.end();
     depth[row.id] = parent == depth.end() ? 0 : parent->second + 1;
     const std::size_t level = options.tree ? depth[row.id] : 0;
-    const std::string step = base::shorten(safe_for_terminal(step_words(session, row)), 34);
-    const std::string tail =
-        styled(outcome_words(row), style_of(row)) + "  " + styled(measure_words(row), Style::dim);
+    const std::string step = base::shorten(safe_for_terminal(log_step_words(session, row)), 34);
+    const std::string tail = styled(log_outcome_words(row), style_of(row)) + "  " +
+                             styled(measure_words(row), Style::dim);
     if (options.tree) {
       std::string branch;
       for (std::size_t i = 0; i < level; ++i) branch += "│  ";

@@ -19,6 +19,12 @@ struct LogViewOptions {
 void print_log(const engine::SessionData& session, const std::vector<model::StepExecutionLog>& log,
                const std::vector<store::CallOfStep>& calls, const LogViewOptions& options);
 
+// What a row says of its step (its label, and who speaks), and of how it ended. Not made safe for
+// the terminal.
+[[nodiscard]] std::string log_step_words(const engine::SessionData& session,
+                                         const model::StepExecutionLog& row);
+[[nodiscard]] std::string log_outcome_words(const model::StepExecutionLog& row);
+
 // A row as JSON: the 21 columns, those that hold JSON as JSON.
 [[nodiscard]] base::json::object log_row_json(const model::StepExecutionLog& row);
 [[nodiscard]] base::json::object model_call_json(const store::CallOfStep& call);

@@ -42,6 +42,13 @@ base::Result<void> insert_steps(db::Connection& connection, const NewFlowVersion
 base::Result<SavedFlow> save_flow(db::Connection& connection, const NewFlowVersion& wanted) {
   auto transaction = db::Transaction::begin(connection);
   if (!transaction) return transaction.error();
+  auto saved = save_flow_within(connection, wanted);
+  if (!saved) return saved.error();
+  if (auto done = transaction->commit(); !done) return done.error();
+  return saved;
+}
+
+base::Result<SavedFlow> save_flow_within(db::Connection& connection, const NewFlowVersion& wanted) {
   auto known = find_flow(connection, wanted.name);
   if (!known) return known.error();
   model::FlowVersion version;
@@ -64,7 +71,6 @@ base::Result<SavedFlow> save_flow(db::Connection& connection, const NewFlowVersi
                   param(wanted.source), param(version.source_sha256), times.param(wanted.now)});
   if (!id) return id.error();
   if (auto done = insert_steps(connection, wanted, *flow, *id); !done) return done.error();
-  if (auto done = transaction->commit(); !done) return done.error();
   version.id = *id;
   version.flow_template_id = *flow;
   version.source_format = wanted.source_format;
@@ -90,6 +96,15 @@ base::Result<std::optional<model::FlowTemplate>> find_flow(db::Connection& conne
                                                            const std::string& name) {
   return read_one<model::FlowTemplate>(connection, sql::select_flow_template,
                                        std::vector{param(name)});
+}
+
+base::Result<model::FlowTemplate> load_flow(db::Connection& connection, Id flow) {
+  auto row = read_one<model::FlowTemplate>(connection, sql::select_flow_template_by_id,
+                                           std::vector{param(flow)});
+  if (!row) return row.error();
+  if (*row) return **std::move(row);
+  return base::Error{.code = base::Code::not_found,
+                     .message = fmt::format("there is no flow with id {}", flow)};
 }
 
 base::Result<model::FlowVersion> load_flow_version(db::Connection& connection,

@@ -30,6 +30,9 @@ struct SavedFlow {
 };
 [[nodiscard]] base::Result<SavedFlow> save_flow(db::Connection& connection,
                                                 const NewFlowVersion& wanted);
+// The same inside the caller's transaction.
+[[nodiscard]] base::Result<SavedFlow> save_flow_within(db::Connection& connection,
+                                                       const NewFlowVersion& wanted);
 
 struct FlowSummary {
   Id id = 0;
@@ -44,6 +47,7 @@ struct FlowSummary {
 // Nothing where there is no flow of that name.
 [[nodiscard]] base::Result<std::optional<model::FlowTemplate>> find_flow(db::Connection& connection,
                                                                          const std::string& name);
+[[nodiscard]] base::Result<model::FlowTemplate> load_flow(db::Connection& connection, Id flow);
 // A version by number, or the latest; not_found says which versions there are.
 [[nodiscard]] base::Result<model::FlowVersion> load_flow_version(
     db::Connection& connection, const model::FlowTemplate& flow,

@@ -1,6 +1,9 @@
 -- name: select_flow_template
 SELECT * FROM flow_templates WHERE name = $1;
 
+-- name: select_flow_template_by_id
+SELECT * FROM flow_templates WHERE id = $1;
+
 -- name: insert_flow_template
 INSERT INTO flow_templates (name, type, description, is_active, created_at, updated_at, topic)
 VALUES ($1, $5, $2, TRUE, $3, $3, $4)

@@ -1,0 +1,278 @@
+#include "cli/session_import.h"
+
+#include <fmt/format.h>
+
+#include <map>
+#include <memory>
+
+#include "cli/flow_source.h"
+#include "cli/session_archive.h"
+#include "cli/shipped_flows.h"
+#include "engine/explain.h"
+#include "store/flows.h"
+
+namespace tertulia::cli {
+namespace {
+
+namespace json = base::json;
+using model::Id;
+
+constexpr std::size_t kMostBytes = std::size_t{256} << 20;
+constexpr std::string_view kShipped = "shipped";
+
+struct Imported {
+  Id session = 0;
+  Id from = 0;
+  std::string flow;
+  std::int64_t flow_version = 0;
+  bool flow_is_new = false;
+  std::int64_t rows = 0;
+  std::int64_t messages = 0;
+  std::vector<std::string> without_key;  // profiles
+};
+
+// A shipped flow is this program's own; any other text under its name is not.
+const ShippedFlow* shipped_of(std::string_view name) {
+  for (const ShippedFlow& flow : shipped_flows())
+    if (flow.name == name) return &flow;
+  return nullptr;
+}
+
+class Import final {
+ public:
+  Import(Context& context, ArchivedSession archived)
+      : context_(context), whole_(std::move(archived.whole)), flow_(std::move(archived.flow)) {}
+
+  base::Result<Imported> run(db::Connection& connection) {
+    if (auto good = read_snapshots(); !good) return good.error();
+    auto transaction = db::Transaction::begin(connection);
+    if (!transaction) return transaction.error();
+    if (auto done = find_flow(connection); !done) return done.error();
+    if (auto done = move_to_flow(connection); !done) return done.error();
+    imported_.from = whole_.row.id;
+    imported_.rows = static_cast<std::int64_t>(whole_.log.size());
+    imported_.messages = static_cast<std::int64_t>(whole_.messages.size());
+    auto id = store::insert_whole_session(connection, whole_);
+    if (!id) return id.error();
+    imported_.session = *id;
+    if (auto proved = prove(connection); !proved) return proved.error();
+    if (auto done = transaction->commit(); !done) return done.error();
+    return std::move(imported_);
+  }
+
+ private:
+  base::Result<void> read_snapshots() {
+    auto snapshot = engine::FlowSnapshot::from_text(whole_.row.flow_snapshot.value_or(""));
+    if (!snapshot) return snapshot.error().in("flow_snapshot");
+    snapshot_ = *std::move(snapshot);
+    auto cast = flow::Cast::from_text(whole_.row.roles_snapshot.value_or(""));
+    if (!cast) return cast.error().in("cast");
+    cast_ = *std::move(cast);
+    if (auto state = flow::State::from_text(whole_.state); !state)
+      return state.error().in("machine_state");
+    if (auto program = flow::Program::from_rows(snapshot_.header, flow_.steps); !program)
+      return program.error().in("flow_source.steps");
+    for (flow::CastRole& role : cast_.roles) keep_own_keys_only(role.profile, role.model);
+    for (auto& [name, model] : snapshot_.models) keep_own_keys_only(name, model);
+    return {};
+  }
+
+  // A file may name any address. The key of this machine goes there only if this machine's own
+  // configuration says so of the profile of that name.
+  void keep_own_keys_only(const std::string& name, json::object& model) {
+    const json::value* key = model.if_contains("key");
+    if (key == nullptr) return;
+    if (auto own = context_.profiles()(name)) {
+      const json::object ours = own->to_json();
+      const auto same = [&](const char* member) {
+        const json::value *a = ours.if_contains(member), *b = model.if_contains(member);
+        return a == nullptr ? b == nullptr : b != nullptr && base::equal(*a, *b);
+      };
+      if (same("key") && same("base_url") && same("provider")) return;
+    }
+    model.erase("key");
+    if (std::find(imported_.without_key.begin(), imported_.without_key.end(), name) ==
+        imported_.without_key.end())
+      imported_.without_key.push_back(name);
+  }
+
+  // The version with this very text, under the flow's name or the name of earlier imports; else it
+  // is stored. What `run NAME` performs is not changed: where the name is taken by another text,
+  // the import has a name of its own.
+  base::Result<void> find_flow(db::Connection& connection) {
+    const std::string apart = flow_.flow.name + "-imported";
+    const ShippedFlow* shipped = shipped_of(flow_.flow.name);
+    const bool is_shipped = shipped != nullptr && shipped->source == flow_.version.source;
+    bool is_free = shipped == nullptr || is_shipped;
+    for (const std::string& name : {flow_.flow.name, apart}) {
+      auto known = store::find_flow(connection, name);
+      if (!known) return known.error();
+      if (!*known) continue;
+      if (name == flow_.flow.name) is_free = false;
+      auto versions = store::list_flow_versions(connection, (*known)->id);
+      if (!versions) return versions.error();
+      for (const model::FlowVersion& version : *versions) {
+        if (version.source_sha256 != flow_.version.source_sha256) continue;
+        auto same = has_same_steps(connection, version.id);
+        if (!same) return same.error();
+        if (*same) return use(name, version);
+      }
+    }
+    store::NewFlowVersion wanted;
+    wanted.name = is_free ? flow_.flow.name : apart;
+    wanted.title = flow_.flow.description.value_or(flow_.flow.name);
+    wanted.topic = flow_.flow.topic.value_or("");
+    wanted.origin = is_shipped ? kShipped : "imported";
+    wanted.source_format = flow_.version.source_format;
+    wanted.source = flow_.version.source;
+    wanted.steps = flow_.steps;
+    wanted.now = base::Clock::system().now();
+    auto saved = store::save_flow_within(connection, wanted);
+    if (!saved) return saved.error();
+    if (!saved->is_new)
+      return base::Error{
+          .code = base::Code::invalid,
+          .message = fmt::format("its flow '{}' is here with the same text, but with other steps",
+                                 wanted.name),
+          .remedy =
+              "it was compiled by another release: import it into a database of its own (--db)"};
+    imported_.flow_is_new = true;
+    return use(wanted.name, saved->version);
+  }
+
+  base::Result<bool> has_same_steps(db::Connection& connection, Id version) {
+    auto steps = store::load_flow_steps(connection, version);
+    if (!steps) return steps.error();
+    return std::equal(steps->begin(), steps->end(), flow_.steps.begin(), flow_.steps.end(),
+                      [](const model::FlowStep& a, const model::FlowStep& b) {
+                        return a.kind == b.kind && a.spec == b.spec;
+                      });
+  }
+
+  base::Result<void> use(const std::string& name, const model::FlowVersion& version) {
+    whole_.row.flow_template_id = version.flow_template_id;
+    whole_.row.flow_version_id = version.id;
+    imported_.flow = name;
+    imported_.flow_version = version.number;
+    return {};
+  }
+
+  // From the ids of the steps there to those of the steps here; snapshots and library likewise.
+  base::Result<void> move_to_flow(db::Connection& connection) {
+    auto steps = store::load_flow_steps(connection, *whole_.row.flow_version_id);
+    if (!steps) return steps.error();
+    std::map<Id, Id> here;
+    for (std::size_t i = 0; i < steps->size(); ++i) here.emplace(flow_.steps[i].id, (*steps)[i].id);
+    for (auto& row : whole_.log) {
+      const auto step = here.find(row.step_id);
+      if (step == here.end())
+        return base::Error{.code = base::Code::invalid,
+                           .message = fmt::format("step_execution_logs[{}].step_id is {}, which is "
+                                                  "no step of its flow",
+                                                  row.execution_order - 1, row.step_id)};
+      row.step_id = step->second;
+    }
+    if (whole_.row.current_step_id) {
+      const auto step = here.find(*whole_.row.current_step_id);
+      whole_.row.current_step_id = step == here.end() ? std::nullopt : std::optional(step->second);
+    }
+    for (auto& role : whole_.roles) role.role_id.reset();  // the library is another one
+    snapshot_.flow = imported_.flow;
+    snapshot_.version = imported_.flow_version;
+    whole_.row.flow_snapshot = snapshot_.to_text();
+    whole_.row.roles_snapshot = cast_.to_text();
+    return {};
+  }
+
+  // What the file says happened is performed again, before it counts.
+  base::Result<void> prove(db::Connection& connection) {
+    engine::FlowCache flows;
+    auto explanation = engine::explain(connection, flows, imported_.session, context_.providers());
+    if (!explanation) return explanation.error();
+    if (explanation->agrees()) return {};
+    const auto& first = explanation->replay.disagreements.empty()
+                            ? explanation->request_disagreements.front()
+                            : explanation->replay.disagreements.front();
+    return base::Error{
+        .code = base::Code::invalid,
+        .message = fmt::format(
+            "its log does not explain it: {}: {}",
+            first.order == 0 ? std::string("the final state") : fmt::format("step {}", first.order),
+            first.what),
+        .remedy = "see whether it does where it comes from: tertulia session replay ID"};
+  }
+
+  Context& context_;
+  store::WholeSession whole_;
+  ArchivedFlow flow_;
+  engine::FlowSnapshot snapshot_;
+  flow::Cast cast_;
+  Imported imported_;
+};
+
+void tell_imported(const Imported& imported, bool as_json) {
+  if (as_json) {
+    json::object out;
+    out["session_id"] = imported.session;
+    out["imported_from"] = imported.from;
+    out["flow"] = imported.flow;
+    out["flow_version"] = imported.flow_version;
+    out["flow_is_new"] = imported.flow_is_new;
+    out["rows"] = imported.rows;
+    out["messages"] = imported.messages;
+    json::array names;
+    for (const auto& name : imported.without_key) names.emplace_back(name);
+    out["profiles_without_key"] = std::move(names);
+    print_json(out);
+    return;
+  }
+  fmt::print("session {}\n", imported.session);
+  fmt::print(stderr,
+             "it was session {} there; flow {} version {}{}; {} log rows and {} messages, "
+             "and its log explains it\n",
+             imported.from, imported.flow, imported.flow_version,
+             imported.flow_is_new ? " (stored now)" : "", imported.rows, imported.messages);
+  for (const auto& name : imported.without_key)
+    fmt::print(stderr,
+               "the profile {} is not configured here as it was there: calls of this session by it "
+               "are sent no key\n",
+               name);
+}
+
+base::Result<int> import_session(Context& context, const std::string& file) {
+  auto text = read_text_file(file, kMostBytes);
+  if (!text) return text.error();
+  const auto refused = [&](const base::Error& error) {
+    base::Error told = error.in(file);
+    if (told.code == base::Code::invalid) told.message += "; nothing was imported";
+    return told;
+  };
+  auto archived = read_archive(*text);
+  if (!archived) return refused(archived.error());
+  Import import(context, *std::move(archived));
+  Imported imported;
+  auto done = context.write([&](db::Connection& connection) -> base::Result<void> {
+    auto result = import.run(connection);
+    if (!result) return result.error();
+    imported = *std::move(result);
+    return {};
+  });
+  if (!done) return refused(done.error());
+  tell_imported(imported, context.json);
+  return kExitDone;
+}
+
+}  // namespace
+
+void add_session_import(CLI::App& session, Context& context) {
+  auto* command = session.add_subcommand(
+      "import", "A session that `session export --format json` wrote, from any machine or engine");
+  auto file = std::make_shared<std::string>();
+  command->add_option("file", *file, "The file; - is standard input")->required();
+  command->footer(
+      "Example: tertulia session export 7 --format json > s.json; tertulia --db "
+      "other.db session import s.json");
+  run_on_parse(*command, [&context, file] { return import_session(context, *file); });
+}
+
+}  // namespace tertulia::cli
