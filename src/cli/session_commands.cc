@@ -6,6 +6,7 @@
 #include "base/utf8.h"
 #include "cli/context.h"
 #include "cli/live_view.h"
+#include "cli/session_branch.h"
 #include "cli/session_export.h"
 #include "cli/session_import.h"
 #include "cli/session_log_view.h"
@@ -98,6 +99,8 @@ base::Result<int> show(Context& context, Id id) {
   out["status"] = model::to_text(row->status);
   if (row->stop_reason) out["stop_reason"] = model::to_text(*row->stop_reason);
   if (row->error_reason) out["reason"] = *row->error_reason;
+  if (const auto& from = session->snapshot.branched_from)
+    out["branched_from"] = json::object{{"session", from->session}, {"order", from->order}};
   out["rehearsal"] = is_rehearsed(*session);
   out["seed"] = row->seed.value_or(0);
   out["round"] = row->current_round;
@@ -379,6 +382,7 @@ void add_session(CLI::App& app, Context& context) {
   run_on_parse(*searching, [&context, text, limit] { return search(context, *text, *limit); });
 
   add_session_steering(*session, context);
+  add_session_branch(*session, context);
   add_session_import(*session, context);
 }
 

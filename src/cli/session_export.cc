@@ -103,15 +103,7 @@ std::string as_markdown(const Exported& exported) {
 }  // namespace
 
 bool is_rehearsed(const engine::SessionData& session) {
-  const auto rehearses = [](const json::object& model) {
-    const json::value* provider = model.if_contains("provider");
-    return provider && provider->is_string() && provider->get_string() == "rehearsal";
-  };
-  for (const auto& role : session.cast.roles)
-    if (rehearses(role.model)) return true;
-  for (const auto& [name, model] : session.snapshot.models)
-    if (rehearses(model)) return true;
-  return false;
+  return session.is_rehearsed();
 }
 
 base::Result<std::string> export_session(db::Connection& reader, model::Id session,

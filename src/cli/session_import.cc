@@ -179,6 +179,7 @@ class Import final {
     for (auto& role : whole_.roles) role.role_id.reset();  // the library is another one
     snapshot_.flow = imported_.flow;
     snapshot_.version = imported_.flow_version;
+    snapshot_.branched_from.reset();  // a number of the other database's
     whole_.row.flow_snapshot = snapshot_.to_text();
     whole_.row.roles_snapshot = cast_.to_text();
     return {};

@@ -242,4 +242,23 @@ base::Result<store::NewSession> cast(const CastingCall& call, const ProfileSourc
   return session;
 }
 
+base::Result<void> recast(flow::CastRole& role, const flow::RoleDeclaration& declared,
+                          const std::optional<std::string>& stored_settings,
+                          const llm::ModelProfile& profile) {
+  Mistakes mistakes;
+  Character character;
+  character.name = role.name;
+  take_settings(character, stored_settings, mistakes);
+  if (mistakes.any()) return mistakes.error();
+  if (!declared.model.empty() || !character.model.empty()) return {};
+  for (const auto& member : declared.parameters)
+    character.parameters[member.key()] = member.value();
+  auto frozen = frozen_with(profile, character.parameters);
+  if (!frozen) return frozen.error().in(fmt::format("role '{}'", role.ref));
+  role.profile = profile.name;
+  role.model = *std::move(frozen);
+  role.context_window = window_of(profile);
+  return {};
+}
+
 }  // namespace tertulia::engine

@@ -39,4 +39,10 @@ struct CastingCall {
                                                    const ProfileSource& profiles,
                                                    const RoleSource& roles);
 
+// The role as `profile` plays it from now on, with the parameters that the flow and the stored role
+// (its settings, JSON) give it. A role for which one of these names a profile stays as it is.
+[[nodiscard]] base::Result<void> recast(flow::CastRole& role, const flow::RoleDeclaration& declared,
+                                        const std::optional<std::string>& stored_settings,
+                                        const llm::ModelProfile& profile);
+
 }  // namespace tertulia::engine

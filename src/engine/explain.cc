@@ -91,6 +91,8 @@ base::Result<Explanation> explain(db::Connection& connection, FlowCache& flows, 
     // No request of the older system is known, and an adopted session's next row was opened without
     // one.
     if (order <= data->snapshot.adopted_rows) return;
+    // Another session made these requests, with another topic or cast.
+    if (order <= data->snapshot.inherited_rows) return;
     const auto index = static_cast<size_t>(at.open->instruction);
     const auto disagree = [&](std::string what) {
       explanation.request_disagreements.push_back({order, std::move(what)});

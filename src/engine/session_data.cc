@@ -58,6 +58,11 @@ std::string FlowSnapshot::to_text() const {
   }
   if (adopted_rows > 0 || adopted_messages > 0)
     out["adopted"] = json::object{{"rows", adopted_rows}, {"messages", adopted_messages}};
+  if (branched_from)
+    out["branched_from"] =
+        json::object{{"session", branched_from->session}, {"order", branched_from->order}};
+  if (inherited_rows > 0) out["inherited_rows"] = inherited_rows;
+  if (inherited_rehearsal) out["inherited_rehearsal"] = true;
   return base::to_text(out);
 }
 
@@ -90,13 +95,33 @@ base::Result<FlowSnapshot> FlowSnapshot::from_text(std::string_view text) {
   if (models != nullptr && models->is_object())
     for (const auto& each : models->get_object())
       if (each.value().is_object()) snapshot.models.emplace(each.key(), each.value().get_object());
-  const auto adopted = [&](std::string_view pointer) {
-    const json::value* count = base::at_pointer(*parsed, pointer);
-    return count != nullptr && count->is_int64() ? count->get_int64() : 0;
+  const auto number = [&](std::string_view pointer) {
+    const json::value* found = base::at_pointer(*parsed, pointer);
+    return found != nullptr && found->is_int64() ? found->get_int64() : 0;
   };
-  snapshot.adopted_rows = adopted("/adopted/rows");
-  snapshot.adopted_messages = adopted("/adopted/messages");
+  snapshot.adopted_rows = number("/adopted/rows");
+  snapshot.adopted_messages = number("/adopted/messages");
+  if (member("branched_from") != nullptr)
+    snapshot.branched_from = {.session = number("/branched_from/session"),
+                              .order = number("/branched_from/order")};
+  snapshot.inherited_rows = number("/inherited_rows");
+  const json::value* rehearsed = member("inherited_rehearsal");
+  snapshot.inherited_rehearsal =
+      rehearsed != nullptr && rehearsed->is_bool() && rehearsed->get_bool();
   return snapshot;
+}
+
+bool SessionData::is_rehearsed() const {
+  if (snapshot.inherited_rehearsal) return true;
+  const auto rehearses = [](const json::object& model) {
+    const json::value* provider = model.if_contains("provider");
+    return provider != nullptr && provider->is_string() && provider->get_string() == "rehearsal";
+  };
+  for (const auto& role : cast.roles)
+    if (rehearses(role.model)) return true;
+  for (const auto& [name, model] : snapshot.models)
+    if (rehearses(model)) return true;
+  return false;
 }
 
 base::Result<SessionData> load_session_data(db::Connection& connection, FlowCache& flows,

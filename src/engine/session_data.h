@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -52,6 +53,16 @@ struct FlowSnapshot {
   // What stood in an adopted session when it was adopted: see flow::ReplayInput.
   std::int64_t adopted_rows = 0;
   std::int64_t adopted_messages = 0;
+  // Of a branch (branch.h): the session and the step that it began from.
+  struct BranchedFrom {
+    Id session = 0;
+    std::int64_t order = 0;
+  };
+  std::optional<BranchedFrom> branched_from;
+  // Rows up to this order were asked of models with another topic or cast than the session's own.
+  std::int64_t inherited_rows = 0;
+  // Rehearsal spoke in what was inherited.
+  bool inherited_rehearsal = false;
 
   [[nodiscard]] std::string to_text() const;
   [[nodiscard]] static base::Result<FlowSnapshot> from_text(std::string_view text);
@@ -70,6 +81,8 @@ struct SessionData {
   std::map<Id, std::string> role_refs;              // and back
 
   [[nodiscard]] const flow::Program& program() const { return flow->program; }
+  // Is or was any of it spoken by rehearsal?
+  [[nodiscard]] bool is_rehearsed() const;
 };
 [[nodiscard]] base::Result<SessionData> load_session_data(db::Connection& connection,
                                                           FlowCache& flows, Id session);

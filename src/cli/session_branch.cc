@@ -1,0 +1,146 @@
+#include "cli/session_branch.h"
+
+#include <fmt/format.h>
+
+#include <iostream>
+#include <iterator>
+
+#include "cli/perform.h"
+#include "engine/branch.h"
+#include "store/sessions.h"
+#include "store/step_log.h"
+
+namespace tertulia::cli {
+namespace {
+
+namespace json = base::json;
+using model::Id;
+
+struct BranchOptions {
+  Id parent = 0;
+  std::int64_t order = 0;
+  std::string topic;
+  std::string edit;
+  bool has_topic = false;
+  bool has_edit = false;
+  bool has_model = false;
+};
+
+base::Result<engine::BranchedSession> make(Context& context, const BranchOptions& options,
+                                           std::int64_t at) {
+  engine::BranchWish wish;
+  wish.parent = options.parent;
+  wish.at = at;
+  if (options.has_topic) wish.topic = options.topic;
+  if (options.has_edit) wish.edit = options.edit;
+  if (options.has_model) {
+    auto config = context.config();
+    if (!config) return config.error();
+    auto profile = context.profiles()((*config)->model.value);
+    if (!profile) return profile.error();
+    wish.model = *std::move(profile);
+  }
+  engine::BranchedSession branched;
+  auto done = context.write([&](db::Connection& connection) -> base::Result<void> {
+    auto transaction = db::Transaction::begin(connection);
+    if (!transaction) return transaction.error();
+    engine::FlowCache flows;
+    auto made = engine::branch(connection, flows, wish, context.providers(),
+                               base::Clock::system().now());
+    if (!made) return made.error();
+    branched = *made;
+    return transaction->commit();
+  });
+  if (!done) return done.error();
+  return branched;
+}
+
+// The last line is the command that goes on.
+void say_how_to_go_on(const engine::BranchedSession& branched) {
+  if (branched.status == model::SessionStatus::finished)
+    fmt::print(stderr, "the flow ends there: session {} is finished\n", branched.id);
+  else if (branched.status == model::SessionStatus::waiting)
+    fmt::print(stderr, "tertulia session answer {} \"...\"\n", branched.id);
+  else
+    fmt::print(stderr, "tertulia session resume {}\n", branched.id);
+}
+
+base::Result<int> branch(Context& context, BranchOptions options) {
+  if (options.has_edit && options.edit == "-")
+    options.edit.assign(std::istreambuf_iterator<char>(std::cin), {});
+  auto branched = make(context, options, options.order);
+  if (!branched) return branched.error();
+  if (context.json) {
+    json::object out;
+    out["session_id"] = branched->id;
+    out["branched_from"] = json::object{{"session", options.parent}, {"order", options.order}};
+    out["status"] = model::to_text(branched->status);
+    out["rows"] = branched->rows;
+    out["messages"] = branched->messages;
+    print_json(out);
+    return kExitDone;
+  }
+  fmt::print("session {}\n", branched->id);
+  fmt::print(stderr, "it begins as session {} stood after step {}{}: {} log rows, {} messages\n",
+             options.parent, options.order, options.has_edit ? ", whose words are edited" : "",
+             branched->rows, branched->messages);
+  say_how_to_go_on(*branched);
+  return kExitDone;
+}
+
+base::Result<int> rerun(Context& context, const BranchOptions& options) {
+  auto reader = context.reader();
+  if (!reader) return reader.error();
+  if (auto row = store::load_session(**reader, options.parent); !row) return row.error();
+  auto row = store::load_log_row(**reader, options.parent, options.order);
+  if (!row) return row.error();
+  auto branched = make(context, options, options.order - 1);
+  if (!branched) return branched.error();
+  if (!context.json) fmt::print("session {}\n", branched->id);
+  fmt::print(stderr, "session {} again from step {} on\n", options.parent, options.order);
+  return perform_shown(context, branched->id, {});
+}
+
+}  // namespace
+
+void add_session_branch(CLI::App& session, Context& context) {
+  auto* branching = session.add_subcommand(
+      "branch", "A new session that begins as this one stood after a step, to go another way");
+  auto options = std::make_shared<BranchOptions>();
+  branching->add_option("id", options->parent, "The session's id")->required();
+  branching->add_option("--at", options->order, "The step, by its order in the log")
+      ->required()
+      ->check(CLI::PositiveNumber);
+  branching->add_option("--topic", options->topic, "Another topic from there on");
+  branching->add_option("--edit", options->edit,
+                        "What that step says instead; - reads it from standard input");
+  branching->add_option("--model", context.flags.model, "Another model from there on, as for run");
+  branching->footer(
+      "Example: tertulia session branch 7 --at 5 --edit \"No. I disagree.\"\n"
+      "         tertulia session log 7 shows the orders");
+  run_on_parse(*branching, [&context, options, branching] {
+    options->has_topic = branching->count("--topic") > 0;
+    options->has_edit = branching->count("--edit") > 0;
+    options->has_model = branching->count("--model") > 0;
+    return branch(context, *options);
+  });
+
+  auto* rerunning = session.add_subcommand(
+      "rerun", "Performs a session again from a step on, as a new session");
+  auto again = std::make_shared<BranchOptions>();
+  rerunning->add_option("id", again->parent, "The session's id")->required();
+  rerunning->add_option("--from", again->order, "The step, by its order in the log")
+      ->required()
+      ->check(CLI::PositiveNumber);
+  rerunning->add_option("--model", context.flags.model, "Another model from there on, as for run");
+  rerunning->add_option("--script", context.script_file, "What rehearsal says (YAML)");
+  rerunning->add_option("--record", context.record_file,
+                        "Keeps every call of a model in this file, after what it holds already");
+  rerunning->footer("Example: tertulia session rerun 7 --from 5 --model openai/gpt-5-mini");
+  run_on_parse(*rerunning, [&context, again, rerunning] {
+    again->has_model = rerunning->count("--model") > 0;
+    return rerun(context, *again);
+  });
+}
+
+}  // namespace tertulia::cli

@@ -1,0 +1,531 @@
+#include "engine/branch.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "engine/casting.h"
+#include "engine/commit_builder.h"
+#include "engine/explain.h"
+#include "engine/session_record.h"
+#include "flow/output_schema.h"
+#include "flow/replay.h"
+#include "store/flows.h"
+#include "store/leases.h"
+#include "store/whole_session.h"
+
+namespace tertulia::engine {
+namespace {
+
+namespace json = base::json;
+using model::SessionStatus;
+using model::StepStatus;
+
+constexpr const char* kLeaseHolder = "branch";
+
+class Branching final {
+ public:
+  Branching(db::Connection& connection, FlowCache& flows, const BranchWish& wish,
+            const ProviderSource& providers, base::Timestamp now)
+      : connection_(connection), flows_(flows), wish_(wish), providers_(providers), now_(now) {}
+
+  base::Result<BranchedSession> run() {
+    if (auto done = read_parent(); !done) return done.error();
+    if (auto done = find_cut(); !done) return done.error();
+    if (auto done = find_state(); !done) return done.error();
+    if (auto done = find_event(); !done) return done.error();
+    if (auto done = insert(); !done) return done.error();
+    if (auto done = go_on(); !done) return done.error();
+    if (auto done = prove(); !done) return done.error();
+    return branched_;
+  }
+
+ private:
+  // ---- the parent -------------------------------------------------------------------------------
+
+  base::Result<void> read_parent() {
+    auto session = load_session_data(connection_, flows_, wish_.parent);
+    if (!session) return session.error();
+    parent_ = *std::move(session);
+    auto whole = store::load_whole_session(connection_, wish_.parent);
+    if (!whole) return whole.error();
+    whole_ = *std::move(whole);
+    for (const auto& row : whole_.log) rows_.emplace(row.execution_order, &row);
+    for (const auto& row : whole_.log) rows_by_id_.emplace(row.id, &row);
+    return {};
+  }
+
+  [[nodiscard]] const flow::Instruction* instruction_of(const model::StepExecutionLog& row) const {
+    const auto& ids = parent_.flow->step_ids;
+    const auto found = std::find(ids.begin(), ids.end(), row.step_id);
+    if (found == ids.end()) return nullptr;
+    return &parent_.program().steps[static_cast<std::size_t>(found - ids.begin())];
+  }
+  [[nodiscard]] std::string words_of(const model::StepExecutionLog& row) const {
+    const flow::Instruction* step = instruction_of(row);
+    return fmt::format("step {} of session {} ({})", row.execution_order, wish_.parent,
+                       step != nullptr ? step->label() : "unknown");
+  }
+  [[nodiscard]] bool says(const model::StepExecutionLog& row) const {
+    const flow::Instruction* step = instruction_of(row);
+    return step != nullptr && step->says();
+  }
+
+  // A row that is skipped because its session was cancelled was left open, not passed.
+  [[nodiscard]] bool is_done(const model::StepExecutionLog& row) const {
+    if (row.status == StepStatus::completed) return true;
+    return row.status == StepStatus::skipped &&
+           !(whole_.row.status == SessionStatus::terminated &&
+             row.execution_order == whole_.log.back().execution_order);
+  }
+
+  // The rows around a row, innermost first.
+  [[nodiscard]] std::vector<const model::StepExecutionLog*> around(
+      const model::StepExecutionLog& row) const {
+    std::vector<const model::StepExecutionLog*> found;
+    for (const auto* at = &row; at->parent_log_id;) {
+      const auto parent = rows_by_id_.find(*at->parent_log_id);
+      if (parent == rows_by_id_.end()) break;
+      at = parent->second;
+      found.push_back(at);
+    }
+    return found;
+  }
+
+  // The last step with an effect up to the one that is branched at: what stands between the two is
+  // determined by it, and is written anew.
+  base::Result<void> find_cut() {
+    if (wish_.at == 0) return {};
+    const auto found = rows_.find(wish_.at);
+    if (found == rows_.end()) {
+      std::string has = "it has not begun";
+      if (!rows_.empty())
+        has = fmt::format("its log has {} to {}", rows_.begin()->first, rows_.rbegin()->first);
+      return base::Error{
+          .code = base::Code::not_found,
+          .message = fmt::format("session {} has no step {}: {}", wish_.parent, wish_.at, has),
+          .remedy = fmt::format("tertulia session log {}", wish_.parent)};
+    }
+    for (auto row = std::make_reverse_iterator(std::next(found)); row != rows_.rend(); ++row) {
+      if (!says(*row->second)) continue;
+      cut_ = row->second;
+      break;
+    }
+    if (cut_ == nullptr) return {};
+    if (!is_done(*cut_))
+      return base::Error{
+          .code = base::Code::invalid,
+          .message = fmt::format("{} is not done: it is {}", words_of(*cut_),
+                                 model::to_text(cut_->status.value_or(StepStatus::pending))),
+          .remedy = fmt::format("branch at a step before it, or go on first: tertulia session "
+                                "resume {}",
+                                wish_.parent)};
+    for (const auto* row : {found->second, cut_})
+      for (const auto* block : around(*row)) {
+        const flow::Instruction* step = instruction_of(*block);
+        if (step == nullptr || step->kind() != "parallel") continue;
+        return base::Error{
+            .code = base::Code::invalid,
+            .message = fmt::format("{} lies in the parallel block of step {}, which cannot be cut",
+                                   words_of(*row), block->execution_order),
+            .remedy = "branch at a step before the block, or after it"};
+      }
+    return {};
+  }
+
+  // ---- where the branch begins --------------------------------------------------------------------
+
+  base::Result<void> find_state() {
+    auto stored = flow::State::from_text(whole_.state);
+    if (!stored) return stored.error();
+    const flow::Limits limits = stored->limits;
+    if (cut_ == nullptr) {
+      state_.limits = limits;
+      return {};
+    }
+    flow::ReplayInput input;
+    input.program = &parent_.program();
+    input.step_ids = parent_.flow->step_ids;
+    input.variables = parent_.snapshot.variables;
+    input.log = whole_.log;
+    for (const auto& message : whole_.messages) input.messages.push_back(to_said(message, parent_));
+    input.topic = parent_.topic;
+    input.stored = *std::move(stored);
+    input.adopted_rows = parent_.snapshot.adopted_rows;
+    input.adopted_messages = parent_.snapshot.adopted_messages;
+    bool found = false;
+    const auto report = flow::replay(input, [&](const flow::State& at) {
+      if (!at.open || at.open->order != cut_->execution_order) return;
+      state_ = at;
+      found = true;
+    });
+    if (!found) {
+      std::string why;
+      if (!report.disagreements.empty())
+        why = fmt::format(" (step {}: {})", report.disagreements.front().order,
+                          report.disagreements.front().what);
+      return base::Error{
+          .code = base::Code::conflict,
+          .message = fmt::format("the log of session {} does not explain it{}", wish_.parent, why),
+          .remedy = fmt::format("tertulia session replay {}", wish_.parent)};
+    }
+    state_.limits = limits;
+    state_.open->attempt = cut_->attempt_count.value_or(1);
+    return {};
+  }
+
+  // What happens first in the branch: what happened there, or what is said instead.
+  base::Result<void> find_event() {
+    if (wish_.edit && (cut_ == nullptr || cut_->execution_order != wish_.at))
+      return base::Error{
+          .code = base::Code::invalid,
+          .message = fmt::format("step {} of session {} says nothing that could be edited",
+                                 wish_.at, wish_.parent),
+          .remedy = fmt::format("tertulia session log {} shows who speaks where", wish_.parent)};
+    if (cut_ == nullptr) {
+      event_ = flow::Start{.variables = parent_.snapshot.variables, .limits = state_.limits};
+      return {};
+    }
+    if (cut_->status == StepStatus::skipped) {
+      if (wish_.edit)
+        return base::Error{.code = base::Code::invalid,
+                           .message = words_of(*cut_) + " was skipped: it said nothing"};
+      event_ = flow::Skip{};
+      return {};
+    }
+    return wish_.edit ? edit() : answer_again();
+  }
+
+  base::Result<void> answer_again() {
+    const auto position = static_cast<std::size_t>(state_.last_position);
+    if (position >= whole_.messages.size())
+      return base::Error{.code = base::Code::conflict,
+                         .message = words_of(*cut_) + " has lost its message",
+                         .remedy = fmt::format("tertulia session replay {}", wish_.parent)};
+    flow::Answered answered;
+    answered.text = whole_.messages[position].content;
+    answered.duration_ms = cut_->duration_ms.value_or(0);
+    auto data = base::parse_json(cut_->result_data.value_or("{}"));
+    if (!data) return data.error().in(words_of(*cut_));
+    if (data->is_object())
+      for (const auto& member : data->get_object()) {
+        if (member.key() == "output") answered.output = member.value();
+        if (member.key() != "output" && member.key() != "message_id" && member.key() != "position")
+          answered.data[member.key()] = member.value();
+      }
+    event_ = std::move(answered);
+    return {};
+  }
+
+  base::Result<void> edit() {
+    const flow::Instruction& step = *instruction_of(*cut_);
+    flow::Answered answered;
+    answered.text = *wish_.edit;
+    answered.duration_ms = cut_->duration_ms.value_or(0);
+    answered.data["edited"] = true;
+    if (const auto* person = std::get_if<flow::AskPerson>(&step.step)) {
+      auto accepted = person->accept(answered.text);
+      if (!accepted) return accepted.error();
+      answered.text = *std::move(accepted);
+    } else if (answered.text.find_first_not_of(" \t\r\n") == std::string::npos) {
+      return base::Error{.code = base::Code::invalid,
+                         .message = "the edited words of " + words_of(*cut_) + " are empty"};
+    }
+    if (const auto* speak = std::get_if<flow::Speak>(&step.step); speak && speak->output) {
+      auto schema = flow::OutputSchema::compile(*speak->output);
+      if (!schema) return schema.error();
+      auto output = schema->parse_output(answered.text);
+      if (!output)
+        return base::Error{.code = base::Code::invalid,
+                           .message = fmt::format("the edited words do not fit the output of {}: {}",
+                                                  words_of(*cut_), output.error().message)};
+      answered.output = *std::move(output);
+    }
+    event_ = std::move(answered);
+    return {};
+  }
+
+  // ---- the copy -----------------------------------------------------------------------------------
+
+  base::Result<void> insert() {
+    store::WholeSession copy;
+    copy.row = whole_.row;
+    copy.row.status = state_.status;
+    copy.row.current_step_id = cut_ != nullptr ? std::optional(cut_->step_id) : std::nullopt;
+    copy.row.current_round = state_.round;
+    copy.row.executed_steps_count = state_.last_order;
+    copy.row.created_at = copy.row.updated_at = now_;
+    copy.row.error_reason.reset();
+    copy.row.stop_reason.reset();
+    copy.row.result.reset();
+    copy.row.ended_at.reset();
+    if (wish_.topic) copy.row.topic = *wish_.topic;
+    copy.roles = whole_.roles;
+    auto cast = cast_of_branch(copy.roles);
+    if (!cast) return cast.error();
+    copy.row.roles_snapshot = cast->to_text();
+    const bool asks_otherwise = copy.row.roles_snapshot != parent_.cast.to_text() ||
+                                copy.row.topic.value_or("") != parent_.topic;
+    copy.row.flow_snapshot = snapshot_of_branch(asks_otherwise).to_text();
+    copy.messages.assign(whole_.messages.begin(), whole_.messages.begin() + state_.last_position);
+    copy.log = rows_of_branch();
+    copy.state = state_.to_text();
+    auto id = store::insert_whole_session(connection_, copy);
+    if (!id) return id.error();
+    branched_.id = *id;
+    return {};
+  }
+
+  base::Result<flow::Cast> cast_of_branch(const std::vector<model::SessionRole>& roles) {
+    flow::Cast cast = parent_.cast;
+    if (!wish_.model) return cast;
+    auto library = store::list_roles(connection_);
+    if (!library) return library.error();
+    for (flow::CastRole& role : cast.roles) {
+      const flow::RoleDeclaration* declared = parent_.program().role(role.ref);
+      if (declared == nullptr) continue;
+      std::optional<std::string> settings;  // the stored role's
+      for (const auto& bound : roles)
+        for (const auto& stored : *library)
+          if (bound.role_ref == role.ref && bound.role_id == stored.id) settings = stored.settings;
+      if (auto done = recast(role, *declared, settings, *wish_.model); !done) return done.error();
+    }
+    return cast;
+  }
+
+  FlowSnapshot snapshot_of_branch(bool asks_otherwise) const {
+    const std::int64_t last = cut_ != nullptr ? cut_->execution_order : 0;
+    FlowSnapshot snapshot = parent_.snapshot;
+    snapshot.branched_from = {.session = wish_.parent, .order = wish_.at};
+    snapshot.inherited_rows = asks_otherwise ? last : std::min(snapshot.inherited_rows, last);
+    snapshot.inherited_rehearsal = cut_ != nullptr && parent_.is_rehearsed();
+    snapshot.adopted_rows = std::min(snapshot.adopted_rows, last);
+    snapshot.adopted_messages = std::min(snapshot.adopted_messages, state_.last_position);
+    return snapshot;
+  }
+
+  // The rows up to the cut, which and the blocks around it are open again.
+  std::vector<model::StepExecutionLog> rows_of_branch() const {
+    std::vector<model::StepExecutionLog> copied;
+    if (cut_ == nullptr) return copied;
+    std::set<std::int64_t> open = {cut_->execution_order};
+    for (const auto* block : around(*cut_)) open.insert(block->execution_order);
+    for (const auto& row : whole_.log) {
+      if (row.execution_order > cut_->execution_order) break;
+      copied.push_back(row);
+      if (!open.contains(row.execution_order)) continue;
+      auto& opened = copied.back();
+      opened.status = &row == cut_ ? state_.open->status : StepStatus::running;
+      opened.result_type.reset();
+      opened.result_data.reset();
+      opened.condition_evaluation.reset();
+      opened.loop_check_result.reset();
+      opened.error_message.reset();
+      opened.duration_ms.reset();
+      opened.memory_usage_mb.reset();
+      opened.completed_at.reset();
+    }
+    return copied;
+  }
+
+  // ---- going on -----------------------------------------------------------------------------------
+
+  // As the engine would: the machine's effects become one commit, under a lease.
+  base::Result<void> go_on() {
+    auto session = load_session_data(connection_, flows_, branched_.id);
+    if (!session) return session.error();
+    SessionRecord record(session->topic, [this](std::int64_t first, std::int64_t last) {
+      return messages_between(first, last);
+    });
+    for (std::int64_t i = 1; i <= state_.last_position; ++i)
+      record.add(to_said(whole_.messages[static_cast<std::size_t>(i - 1)], parent_));
+    for (const auto& [step, order] : state_.outputs)
+      if (auto output = output_of(order)) record.put_out(order, *std::move(output));
+    auto effects = advance(*session, record);
+    if (!effects) return effects.error();
+
+    auto shown = shown_to_next(*session, record, *effects);
+    if (!shown) return shown.error();
+    auto token =
+        store::claim_lease(connection_, branched_.id, kLeaseHolder, std::nullopt, now_);
+    if (!token) return token.error();
+    if (!*token)
+      return base::Error{.code = base::Code::internal,
+                         .message = "a session that was just made is held by another node"};
+    const CommitFacts facts{.now = now_,
+                            .lease_token = **token,
+                            .memory_mb = 0,
+                            .session_result = result_of(*session, record),
+                            .context_snapshot = *shown ? &**shown : nullptr,
+                            .announce = false};
+    BuiltCommit built = build_commit(*session, state_, *effects, {}, facts);
+    if (!wish_.edit) keep_times(built.commit);
+    if (auto done = store::apply(connection_, built.commit); !done) return done;
+    branched_.rows = state_.last_order;
+    branched_.messages = state_.last_position;
+    branched_.status = state_.status;
+    return store::release_lease(connection_, branched_.id, **token);
+  }
+
+  base::Result<std::vector<flow::Effect>> advance(const SessionData& session,
+                                                  SessionRecord& record) {
+    std::vector<flow::Effect> effects;
+    const auto take = [&](const flow::Event& event) -> base::Result<void> {
+      auto advanced = flow::advance(session.program(), state_, event, record);
+      if (!advanced) return advanced.error();
+      for (flow::Effect& effect : *advanced) {
+        if (const auto* say = std::get_if<flow::Say>(&effect))
+          record.add({.position = say->position,
+                      .role = say->role,
+                      .text = say->text,
+                      .round = say->round,
+                      .document = say->document,
+                      .document_version = say->document_version});
+        effects.push_back(std::move(effect));
+      }
+      return {};
+    };
+    if (auto done = take(event_); !done) return done.error();
+    if (const auto* answered = std::get_if<flow::Answered>(&event_); answered && answered->output)
+      record.put_out(cut_->execution_order, *answered->output);
+    // A session that waits for a person, or has stopped by itself, takes no pause.
+    if (state_.status == SessionStatus::running)
+      if (auto done = take(flow::Pause{}); !done) return done.error();
+    if (auto error = record.take_error()) return *std::move(error);
+    return effects;
+  }
+
+  // The context snapshot of the row that is opened; nothing where none is.
+  base::Result<std::optional<json::object>> shown_to_next(
+      const SessionData& session, const SessionRecord& record,
+      const std::vector<flow::Effect>& effects) const {
+    const bool opens = std::any_of(effects.begin(), effects.end(), [&](const auto& effect) {
+      const auto* row = std::get_if<flow::OpenRow>(&effect);
+      return row != nullptr && state_.open && row->order == state_.open->order;
+    });
+    if (!opens) return std::optional<json::object>();
+    const auto& step = session.program().steps[static_cast<std::size_t>(state_.open->instruction)];
+    const auto* speak = std::get_if<flow::Speak>(&step.step);
+    if (speak == nullptr) return std::optional(question(session, record));
+    const flow::CastRole* role = session.cast.find(speak->role);
+    if (role == nullptr)
+      return base::Error{.code = base::Code::internal,
+                         .message = "the cast lacks the role '" + speak->role + "'"};
+    auto provider = providers_(*model_in_force(session, *speak, *role).model);
+    if (!provider) return provider.error();
+    auto prepared = prepare_request(session, state_, record, record, **provider);
+    if (!prepared) return prepared.error();
+    return std::optional(std::move(prepared->context_snapshot));
+  }
+
+  // As Performance::question, of a session that is not performed.
+  json::object question(const SessionData& session, const SessionRecord& record) const {
+    json::object shown;
+    shown["rule"] = "all";
+    if (state_.last_position > 0) {
+      shown["first"] = 1;
+      shown["last"] = state_.last_position;
+    }
+    shown["count"] = state_.last_position;
+    shown["question"] = flow::question_for_person(session.program(), state_, session.cast,
+                                                  session.topic, record);
+    return shown;
+  }
+
+  std::optional<std::string> result_of(const SessionData& session,
+                                       const SessionRecord& record) const {
+    const std::string& step = session.program().result;
+    if (step.empty() || state_.status != SessionStatus::finished) return {};
+    const auto found = state_.outputs.find(step);
+    const json::value* output =
+        found == state_.outputs.end() ? nullptr : record.output(found->second);
+    return output != nullptr ? base::to_text(*output) : std::string("null");
+  }
+
+  base::Result<std::vector<flow::Said>> messages_between(std::int64_t first,
+                                                         std::int64_t last) const {
+    std::vector<flow::Said> said;
+    for (std::int64_t i = first; i <= std::min(last, state_.last_position); ++i)
+      said.push_back(to_said(whole_.messages[static_cast<std::size_t>(i - 1)], parent_));
+    return said;
+  }
+
+  [[nodiscard]] std::optional<json::value> output_of(std::int64_t order) const {
+    const auto row = rows_.find(order);
+    if (row == rows_.end()) return {};
+    const auto data = base::parse_json(row->second->result_data.value_or("null"));
+    const json::value* output = data ? base::at_pointer(*data, "/output") : nullptr;
+    if (output == nullptr) return {};
+    return *output;
+  }
+
+  // What happened in the parent happened when it happened there.
+  void keep_times(store::Commit& commit) const {
+    const auto row_of = [this](std::int64_t order) {
+      const auto found = rows_.find(order);
+      return found == rows_.end() ? nullptr : found->second;
+    };
+    for (auto& closed : commit.closed)
+      if (const auto* row = row_of(closed.order); row != nullptr && row->completed_at) {
+        closed.completed_at = *row->completed_at;
+        closed.memory_mb = row->memory_usage_mb.value_or(0);
+      }
+    for (auto& message : commit.said)
+      message.created_at =
+          whole_.messages[static_cast<std::size_t>(message.position.value_or(1) - 1)].created_at;
+    for (auto& opened : commit.opened) {
+      const auto* row = row_of(opened.order);
+      if (row == nullptr || row->step_id != opened.step_id || !row->created_at) continue;
+      if (opened.status == StepStatus::pending || opened.status == StepStatus::waiting) continue;
+      opened.created_at = *row->created_at;
+      opened.started_at = row->started_at;
+      if (!opened.completed_at || !row->completed_at) continue;
+      opened.completed_at = row->completed_at;
+      opened.memory_mb = row->memory_usage_mb;
+    }
+  }
+
+  base::Result<void> prove() {
+    auto explained = explain(connection_, flows_, branched_.id, providers_);
+    if (!explained) return explained.error();
+    if (explained->agrees()) return {};
+    const auto& first = explained->replay.disagreements.empty()
+                            ? explained->request_disagreements.front()
+                            : explained->replay.disagreements.front();
+    return base::Error{
+        .code = base::Code::conflict,
+        .message = fmt::format("the log of session {} up to step {} does not explain it: {}: {}",
+                               wish_.parent, wish_.at,
+                               first.order == 0 ? std::string("the state")
+                                                : fmt::format("step {}", first.order),
+                               first.what),
+        .remedy = fmt::format("tertulia session replay {}", wish_.parent)};
+  }
+
+  db::Connection& connection_;
+  FlowCache& flows_;
+  const BranchWish& wish_;
+  const ProviderSource& providers_;
+  const base::Timestamp now_;
+
+  SessionData parent_;
+  store::WholeSession whole_;  // the parent's
+  std::map<std::int64_t, const model::StepExecutionLog*> rows_;
+  std::map<Id, const model::StepExecutionLog*> rows_by_id_;
+  const model::StepExecutionLog* cut_ = nullptr;  // null: the branch begins at the beginning
+  flow::State state_;  // the parent's before the cut was answered, then the branch's
+  flow::Event event_;
+  BranchedSession branched_;
+};
+
+}  // namespace
+
+base::Result<BranchedSession> branch(db::Connection& connection, FlowCache& flows,
+                                     const BranchWish& wish, const ProviderSource& providers,
+                                     base::Timestamp now) {
+  return Branching(connection, flows, wish, providers, now).run();
+}
+
+}  // namespace tertulia::engine

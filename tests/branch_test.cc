@@ -1,0 +1,332 @@
+// Sessions that begin where another one stood: by the real program, on both engines, at every step.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <sstream>
+
+#include "base/json.h"
+#include "support/flows.h"
+#include "support/postgres_server.h"
+#include "support/program.h"
+
+namespace tertulia::test {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+namespace json = base::json;
+
+json::object object_of(const std::string& text) {
+  auto parsed = base::parse_json(text);
+  EXPECT_TRUE(parsed && parsed->is_object()) << text;
+  return parsed && parsed->is_object() ? parsed->as_object() : json::object();
+}
+
+class BranchTest : public testing::TestWithParam<bool> {
+ protected:
+  void SetUp() override {
+    if (GetParam()) world_.database = PostgresServer::shared().create_database();
+  }
+  void perform(const std::vector<std::string>& more = {}, int status = 0,
+               const std::string& flow = kLoopingFlow) {
+    std::vector<std::string> arguments = {"run", world_.write("flow.yaml", flow), "--seed", "7"};
+    if (std::find(more.begin(), more.end(), "--model") == more.end())
+      arguments.insert(arguments.end(), {"--model", "rehearsal"});
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const Finished run = world_.run(arguments);
+    ASSERT_EQ(run.status, status) << run.err;
+  }
+  json::object shown(const std::string& id) const {
+    return object_of(world_.run({"--json", "session", "show", id}).out);
+  }
+  json::object document(const std::string& id) const {
+    return object_of(world_.run({"session", "export", id, "--format", "json"}).out);
+  }
+  // The new session's id.
+  std::string branch(const std::string& id, int order, const std::vector<std::string>& more = {}) {
+    std::vector<std::string> arguments = {"--json", "session", "branch", id,
+                                          "--at",   std::to_string(order)};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const Finished made = world_.run(arguments);
+    EXPECT_EQ(made.status, 0) << made.out << made.err;
+    return made.status == 0 ? base::to_text(object_of(made.out).at("session_id")) : "0";
+  }
+  void expect_explained(const std::string& id) const {
+    const Finished replay = world_.run({"session", "replay", id});
+    EXPECT_EQ(replay.status, 0) << replay.out << replay.err;
+  }
+  void resume(const std::string& id, int status = 0) const {
+    const Finished resumed = world_.run({"session", "resume", id});
+    EXPECT_EQ(resumed.status, status) << resumed.err;
+  }
+  // What happened, without ids and times: rows and messages.
+  std::string told(const std::string& id) const {
+    const json::object whole = document(id);
+    std::ostringstream text;
+    std::map<std::int64_t, std::int64_t> orders;
+    for (const auto& each : whole.at("step_execution_logs").as_array()) {
+      const json::object& row = each.as_object();
+      orders[row.at("id").as_int64()] = row.at("execution_order").as_int64();
+      text << row.at("execution_order") << " in "
+           << (row.at("parent_log_id").is_null() ? 0 : orders.at(row.at("parent_log_id").as_int64()));
+      for (const char* column : {"step_id", "round_index", "loop_iteration", "attempt_count",
+                                 "status", "result_type", "condition_evaluation",
+                                 "loop_check_result", "error_message", "context_snapshot"})
+        text << ' ' << row.at(column);
+      json::object data = row.at("result_data").is_object() ? row.at("result_data").as_object()
+                                                            : json::object();
+      data.erase("message_id");
+      text << ' ' << data << '\n';
+    }
+    for (const auto& each : whole.at("messages").as_array()) {
+      const json::object& message = each.as_object();
+      for (const char* member : {"position", "role", "round", "text"})
+        text << message.at(member) << ' ';
+      if (const auto* to = message.if_contains("to")) text << *to;
+      if (const auto* document = message.if_contains("document_version")) text << *document;
+      text << '\n';
+    }
+    return text.str();
+  }
+  std::size_t sessions() const {
+    return object_of(world_.run({"--json", "session", "list"}).out).at("items").as_array().size();
+  }
+  // The order of the n-th row that a role spoke in.
+  std::string next_request(const std::string& id) const {
+    const json::object whole = document(id);
+    const auto order = whole.at("step_execution_logs").as_array().size();
+    return world_.run({"flow", "preview", "--session", id, "--order", std::to_string(order)}).out;
+  }
+
+  World world_;
+};
+std::string engine_name(const testing::TestParamInfo<bool>& on_postgres) {
+  return on_postgres.param ? "PostgreSQL" : "SQLite";
+}
+INSTANTIATE_TEST_SUITE_P(, BranchTest, testing::Bool(), engine_name);
+
+TEST_P(BranchTest, FromEveryStepItGoesOnAsItsParentDid) {
+  perform();
+  const std::string parent = told("1");
+  const auto rows = static_cast<int>(document("1").at("step_execution_logs").as_array().size());
+  ASSERT_GT(rows, 12);
+  for (int order = 1; order <= rows; ++order) {
+    SCOPED_TRACE(order);
+    const std::string id = branch("1", order);
+    expect_explained(id);
+    const json::object begun = document(id);
+    EXPECT_TRUE(begun.at("model_calls").as_array().empty());
+    EXPECT_GE(begun.at("step_execution_logs").as_array().size(), static_cast<std::size_t>(order));
+    EXPECT_EQ(base::to_text(shown(id).at("branched_from")),
+              "{\"session\":1,\"order\":" + std::to_string(order) + "}");
+    if (begun.at("status") != "finished") {
+      EXPECT_EQ(begun.at("status"), "paused");
+      resume(id);
+    }
+    EXPECT_EQ(told(id), parent);
+    EXPECT_EQ(shown(id).at("result"), shown("1").at("result"));
+    expect_explained(id);
+  }
+  EXPECT_EQ(told("1"), parent);
+  EXPECT_EQ(world_.run({"db", "verify"}).status, 0);
+}
+
+TEST_P(BranchTest, RetriesAndSkippedStepsAreInherited) {
+  perform({"--model", "rehearsal?fail=0.4&kind=server&latency=0"}, 0, R"(tertulia: 1
+name: troubled
+roles: { a: { prompt: p }, b: { prompt: q } }
+steps:
+  - { speak: a, retry: { attempts: 20, backoff: 1ms } }
+  - { speak: b, retry: { attempts: 20, backoff: 1ms } }
+  - { speak: a, retry: { attempts: 20, backoff: 1ms } }
+  - { speak: b, retry: { attempts: 20, backoff: 1ms } }
+)");
+  bool has_retried = false;
+  const json::object troubled = document("1");
+  for (const auto& row : troubled.at("step_execution_logs").as_array())
+    has_retried = has_retried || row.at("attempt_count").as_int64() > 1;
+  ASSERT_TRUE(has_retried);
+  for (int order = 1; order <= 4; ++order) expect_explained(branch("1", order));
+
+  perform({"--max-steps", "1"}, 5);  // session 6 is paused at its limit
+  ASSERT_EQ(world_.run({"session", "step", "6"}).status, 5);
+  EXPECT_EQ(world_.run({"session", "resume", "6", "--max-steps", "2"}).status, 5);
+  const std::string held = branch("6", 3);
+  expect_explained(held);
+  EXPECT_EQ(shown(held).at("stop_reason"), "limit_steps");
+}
+
+TEST_P(BranchTest, ASkippedStepStaysSkipped) {
+  perform({"--max-steps", "2"}, 5);
+  ASSERT_EQ(world_.run({"session", "branch", "1", "--at", "1"}).status, 0);
+  ASSERT_EQ(world_.run({"session", "skip", "2"}).status, 5);  // the verdict
+  const std::string id = branch("2", 3);
+  expect_explained(id);
+  EXPECT_EQ(told(id), told("2"));
+  const Finished refused =
+      world_.run({"session", "branch", "2", "--at", "3", "--edit", "{}"});
+  EXPECT_EQ(refused.status, 2);
+  EXPECT_THAT(refused.err, HasSubstr("was skipped"));
+}
+
+TEST_P(BranchTest, EditedWordsAreWhatFollowersAreShown) {
+  perform();
+  const std::string id = branch("1", 1, {"--edit", "Entirely different words."});
+  EXPECT_THAT(next_request(id), HasSubstr("Entirely different words."));
+  expect_explained(id);
+  EXPECT_THAT(told(id), HasSubstr("\"edited\":true"));
+  EXPECT_THAT(told("1"), Not(HasSubstr("Entirely different words.")));
+  resume(id);
+  expect_explained(id);
+  EXPECT_NE(told(id), told("1"));
+
+  // A verdict decides what comes after it.
+  const auto last = [&](const std::string& session) {
+    const json::object whole = document(session);
+    return whole.at("messages").as_array().back().at("role");
+  };
+  int verdict = 0;
+  const json::object parent = document("1");
+  for (const auto& row : parent.at("step_execution_logs").as_array())
+    if (row.at("result_data").is_object() && row.at("result_data").as_object().contains("output"))
+      verdict = static_cast<int>(row.at("execution_order").as_int64());
+  ASSERT_GT(verdict, 0);
+  for (const auto& [approved, speaker] : {std::pair("true", "writer"), std::pair("false", "critic")}) {
+    const std::string other =
+        branch("1", verdict,
+               {"--edit", std::string("{\"approved\": ") + approved + ", \"score\": 9}"});
+    resume(other);
+    expect_explained(other);
+    EXPECT_EQ(last(other), speaker);
+    EXPECT_THAT(told(other), HasSubstr("\"score\":9"));
+  }
+}
+
+TEST_P(BranchTest, TopicAndModelChangeFromThereOn) {
+  perform();
+  const std::string id =
+      branch("1", 4, {"--topic", "Tea or coffee?", "--model", "rehearsal?latency=1ms"});
+  expect_explained(id);
+  EXPECT_EQ(shown(id).at("topic"), "Tea or coffee?");
+  resume(id);
+  expect_explained(id);
+  EXPECT_THAT(told(id), Not(testing::StrEq(told("1"))));
+  // Of a branch, a branch: what its parent inherited, it inherits.
+  const std::string second = branch(id, 7);
+  expect_explained(second);
+  resume(second);
+  EXPECT_EQ(told(second), told(id));
+  const std::string third = branch(id, 2);
+  expect_explained(third);
+  EXPECT_THAT(next_request(third), HasSubstr("Tea or coffee?"));
+  EXPECT_EQ(world_.run({"db", "verify"}).status, 0);
+}
+
+TEST_P(BranchTest, WhatRehearsalSaidStaysMarkedUnderAnotherModel) {
+  perform();
+  const std::string id = branch("1", 4, {"--model", "ollama/tiny@http://127.0.0.1:9"});
+  EXPECT_EQ(shown(id).at("rehearsal"), true);
+  EXPECT_EQ(shown(id).at("cast").at(0).at("profile"), "ollama/tiny@http://127.0.0.1:9");
+  expect_explained(id);
+}
+
+TEST_P(BranchTest, ItOutlivesItsParent) {
+  perform();
+  const std::string id = branch("1", 6);
+  const std::string before = told(id);
+  ASSERT_EQ(world_.run({"session", "delete", "1"}).status, 0);
+  EXPECT_EQ(told(id), before);
+  expect_explained(id);
+  resume(id);
+  expect_explained(id);
+  EXPECT_EQ(world_.run({"db", "verify"}).status, 0);
+  ASSERT_EQ(world_.run({"session", "delete", id}).status, 0);
+}
+
+TEST_P(BranchTest, WhatCannotBeBranchedFromIsRefusedAndNothingIsMade) {
+  perform({"--max-steps", "3"}, 5);
+  perform({"--model", "rehearsal?fail=1&kind=auth"}, 4);
+  ASSERT_EQ(world_.run({"run", world_.path("flow.yaml"), "--create-only"}).status, 0);
+  const auto open = std::to_string(document("2").at("step_execution_logs").as_array().size());
+  ASSERT_EQ(world_.run({"session", "cancel", "1"}).status, 0);
+  struct Case {
+    std::vector<std::string> arguments;
+    std::string words;
+  };
+  for (const Case& each : std::vector<Case>{
+           {{"1", "--at", "99"}, "has no step 99"},
+           {{"9", "--at", "1"}, "there is no session 9"},
+           {{"3", "--at", "1"}, "it has not begun"},
+           {{"2", "--at", open}, "is not done: it is failed"},
+           {{"1", "--at", "2", "--edit", "words"}, "says nothing that could be edited"},
+           {{"1", "--at", "1", "--edit", "  "}, "are empty"},
+           {{"1", "--at", "3", "--edit", "words"}, "do not fit the output"},
+           {{"1", "--at", "3", "--edit", "{\"approved\": 1, \"score\": 3}"}, "/approved"},
+           {{"1", "--at", "1", "--model", "nonesuch"}, "nonesuch"},
+           {{"1", "--at", "0"}, "--at"},
+           {{"1"}, "--at"}}) {
+    std::vector<std::string> arguments = {"session", "branch"};
+    arguments.insert(arguments.end(), each.arguments.begin(), each.arguments.end());
+    const Finished refused = world_.run(arguments);
+    EXPECT_EQ(refused.status, 2) << refused.out << refused.err;
+    EXPECT_THAT(refused.err, HasSubstr(each.words));
+  }
+  EXPECT_EQ(sessions(), 3u);
+}
+
+constexpr const char* kInterview = R"(tertulia: 1
+name: interview
+roles: { host: { prompt: "You interview." }, guest: { name: Guest, prompt: "A person." } }
+steps:
+  - speak: host
+  - { ask: guest, prompt: "More tea?", choices: [yes please, no thanks] }
+  - if: { equals: yes please }
+    then: [ { speak: host, task: Pour. } ]
+    else: [ { speak: host, task: Say goodbye. } ]
+)";
+
+TEST_P(BranchTest, APersonMayAnswerOtherwise) {
+  perform({}, 5, kInterview);
+  const std::string waits = branch("1", 1);
+  EXPECT_EQ(shown(waits).at("status"), "waiting");
+  EXPECT_EQ(shown(waits).at("question"), "More tea?");
+  expect_explained(waits);
+  const Finished refused = world_.run({"session", "branch", "1", "--at", "2"});
+  EXPECT_EQ(refused.status, 2);
+  EXPECT_THAT(refused.err, HasSubstr("is not done: it is waiting"));
+  ASSERT_EQ(world_.run({"session", "answer", waits, "1"}).status, 0);
+  expect_explained(waits);
+
+  ASSERT_EQ(world_.run({"session", "answer", "1", "2"}).status, 0);
+  EXPECT_EQ(world_.run({"session", "branch", "1", "--at", "2", "--edit", "perhaps"}).status, 2);
+  const std::string other = branch("1", 2, {"--edit", "yes please"});
+  expect_explained(other);
+  EXPECT_THAT(next_request(other), HasSubstr("Pour."));
+  resume(other);
+  expect_explained(other);
+}
+
+TEST_P(BranchTest, ARerunPerformsToTheEnd) {
+  perform();
+  const std::string parent = told("1");
+  for (const std::string order : {"1", "5"}) {
+    const Finished again = world_.run({"session", "rerun", "1", "--from", order});
+    EXPECT_EQ(again.status, 0) << again.err;
+    const std::string id = order == "1" ? "2" : "3";
+    EXPECT_THAT(again.out, HasSubstr("session " + id + "\n"));
+    EXPECT_EQ(told(id), parent);
+    expect_explained(id);
+  }
+  EXPECT_EQ(world_.run({"session", "rerun", "1", "--from", "99"}).status, 2);
+  EXPECT_EQ(sessions(), 3u);
+
+  // A step that failed is gone on from under another model.
+  perform({"--model", "rehearsal?fail=1&kind=auth"}, 4);
+  const Finished mended =
+      world_.run({"session", "rerun", "4", "--from", "1", "--model", "rehearsal"});
+  EXPECT_EQ(mended.status, 0) << mended.err;
+  expect_explained("5");
+}
+
+}  // namespace
+}  // namespace tertulia::test
