@@ -188,9 +188,10 @@ TEST(CrashTest, InterruptedAttemptsAreInTheLog) {
   ASSERT_EQ(struck.run({"session", "resume", "1"}).signal, SIGKILL);
   resume_to_end(world);
   bool found = false;
-  for (const auto& row : json_lines(world.run({"session", "export", "1", "--format", "jsonl"}).out))
-    found = found || (row.at("type").get_string() == "model_call" &&
-                      row.at("outcome").get_string() == "interrupted");
+  for (const auto& session :
+       json_lines(world.run({"session", "export", "1", "--format", "jsonl"}).out))
+    for (const auto& call : session.at("model_calls").as_array())
+      found = found || call.at("outcome").get_string() == "interrupted";
   EXPECT_TRUE(found);
 }
 

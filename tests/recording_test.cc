@@ -43,11 +43,13 @@ struct Seen {
 
 Seen seen_of(const World& world, const std::string& session) {
   Seen seen;
-  for (const auto& row :
+  for (const auto& whole :
        json_lines(world.run({"session", "export", session, "--format", "jsonl"}).out)) {
-    const std::string type = text_of(row, "type");
-    if (type == "message") seen.messages.push_back(text_of(row, "role") + text_of(row, "text"));
-    if (type == "model_call") seen.outcomes.push_back(text_of(row, "outcome"));
+    for (const auto& message : whole.at("messages").as_array())
+      seen.messages.push_back(text_of(message.as_object(), "role") +
+                              text_of(message.as_object(), "text"));
+    for (const auto& call : whole.at("model_calls").as_array())
+      seen.outcomes.push_back(text_of(call.as_object(), "outcome"));
   }
   for (const auto& row : json_lines(world.run({"session", "log", session, "--json"}).out))
     if (const auto& snapshot = row.at("context_snapshot"); snapshot.is_object())

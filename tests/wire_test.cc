@@ -162,13 +162,12 @@ steps: [ { speak: a, retry: { attempts: 3, backoff: 5ms } } ]
   const Finished run = world.run({"run", flow, "--model", model_at(server)});
   EXPECT_EQ(run.status, 0) << run.err;
   std::vector<std::string> outcomes;
-  for (const auto& row :
+  for (const auto& whole :
        json_lines(world.run({"session", "export", "1", "--format", "jsonl"}).out)) {
-    if (row.at("type").get_string() == "model_call")
-      outcomes.emplace_back(row.at("outcome").get_string());
-    if (row.at("type").get_string() == "step") {
+    for (const auto& call : whole.at("model_calls").as_array())
+      outcomes.emplace_back(call.at("outcome").get_string());
+    for (const auto& row : whole.at("step_execution_logs").as_array())
       EXPECT_EQ(row.at("attempt_count").get_int64(), 3);
-    }
   }
   EXPECT_EQ(outcomes, (std::vector<std::string>{"rate_limited", "server", "ok"}));
   EXPECT_EQ(world.run({"session", "replay", "1"}).status, 0);

@@ -34,32 +34,27 @@ base::Result<void> replay_all(Context& context, db::Connection& reader,
                               FullVerification& verification) {
   ProgressLine progress("replaying", "sessions");
   engine::FlowCache flows;
-  store::SessionFilter filter;
-  filter.limit = 500;
-  for (;;) {
-    auto sessions = store::list_sessions(reader, filter);
-    if (!sessions) return sessions.error();
-    if (sessions->empty()) return {};
-    for (const auto& session : *sessions) {
-      filter.below = session.id;
-      // Its adoption noted that no log explains it.
-      if (session.stop_reason == model::StopReason::does_not_fit) {
-        ++verification.sessions_only_read;
-        continue;
-      }
-      auto explained = engine::explain(reader, flows, session.id, context.providers());
-      progress.show(++verification.sessions_replayed, 0);
-      if (!explained) {
-        verification.unexplained.push_back(
-            fmt::format("session {}: {}", session.id, explained.error().message));
-        continue;
-      }
-      for (const auto* list : {&explained->replay.disagreements, &explained->request_disagreements})
-        for (const auto& each : *list)
+  return store::each_session(
+      reader, {}, [&](const store::SessionSummary& session) -> base::Result<void> {
+        // Its adoption noted that no log explains it.
+        if (session.stop_reason == model::StopReason::does_not_fit) {
+          ++verification.sessions_only_read;
+          return {};
+        }
+        auto explained = engine::explain(reader, flows, session.id, context.providers());
+        progress.show(++verification.sessions_replayed, 0);
+        if (!explained) {
           verification.unexplained.push_back(
-              fmt::format("session {}, step {}: {}", session.id, each.order, each.what));
-    }
-  }
+              fmt::format("session {}: {}", session.id, explained.error().message));
+          return {};
+        }
+        for (const auto* list :
+             {&explained->replay.disagreements, &explained->request_disagreements})
+          for (const auto& each : *list)
+            verification.unexplained.push_back(
+                fmt::format("session {}, step {}: {}", session.id, each.order, each.what));
+        return {};
+      });
 }
 
 base::Result<FullVerification> verify_in_full(Context& context, const db::Location& location) {

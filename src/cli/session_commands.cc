@@ -11,6 +11,7 @@
 #include "cli/session_import.h"
 #include "cli/session_log_view.h"
 #include "cli/session_steering.h"
+#include "cli/session_tools.h"
 #include "cli/terminal.h"
 #include "cli/text_diff.h"
 #include "engine/explain.h"
@@ -23,57 +24,6 @@ namespace {
 
 namespace json = base::json;
 using model::Id;
-
-struct ListOptions {
-  std::string status;
-  std::string flow;
-  std::int64_t limit = 50;
-  Id below = 0;
-};
-
-json::object summary_json(const store::SessionSummary& session) {
-  json::object out;
-  out["id"] = session.id;
-  out["flow"] = session.flow.value_or("");
-  out["flow_version"] = session.flow_version.value_or(0);
-  out["topic"] = session.topic.value_or("");
-  out["status"] = model::to_text(session.status);
-  if (session.stop_reason) out["stop_reason"] = model::to_text(*session.stop_reason);
-  out["round"] = session.round;
-  out["steps"] = session.executed_steps;
-  out["messages"] = session.messages;
-  out["created_at"] = base::to_iso8601(session.created_at);
-  if (session.ended_at) out["ended_at"] = base::to_iso8601(*session.ended_at);
-  return out;
-}
-
-base::Result<int> list(Context& context, const ListOptions& options) {
-  auto reader = context.reader();
-  if (!reader) return reader.error();
-  store::SessionFilter filter;
-  if (!options.status.empty())
-    filter.status = model::from_text<model::SessionStatus>(options.status);
-  if (!options.flow.empty()) filter.flow = options.flow;
-  if (options.below > 0) filter.below = options.below;
-  filter.limit = options.limit;
-  auto sessions = store::list_sessions(**reader, filter);
-  if (!sessions) return sessions.error();
-  if (context.json) {
-    json::array items;
-    for (const auto& session : *sessions) items.push_back(summary_json(session));
-    json::object out;
-    out["items"] = std::move(items);
-    print_json(out);
-    return kExitDone;
-  }
-  if (sessions->empty()) fmt::print("no sessions yet; try: tertulia run debate\n");
-  for (const auto& session : *sessions)
-    fmt::print(
-        "{:>6}  {:<11} {:>4} steps  {}  {}\n", session.id, model::to_text(session.status),
-        session.executed_steps, session.flow.value_or("?"),
-        styled(base::shorten(safe_for_terminal(session.topic.value_or("")), 60), Style::dim));
-  return kExitDone;
-}
 
 base::Result<engine::SessionData> load(Context& context, Id id) {
   auto reader = context.reader();
@@ -279,18 +229,6 @@ base::Result<int> replay(Context& context, Id id) {
   return explanation->agrees() ? kExitDone : kExitFailed;
 }
 
-base::Result<int> export_all(Context& context, const std::vector<Id>& ids,
-                             const std::string& format) {
-  auto reader = context.reader();
-  if (!reader) return reader.error();
-  for (const Id id : ids) {
-    auto text = export_session(**reader, id, format);
-    if (!text) return text.error();
-    std::fwrite(text->data(), 1, text->size(), stdout);
-  }
-  return kExitDone;
-}
-
 base::Result<int> search(Context& context, const std::string& text, std::int64_t limit) {
   auto reader = context.reader();
   if (!reader) return reader.error();
@@ -325,16 +263,7 @@ void add_session(CLI::App& app, Context& context) {
   session->require_subcommand(1);
   session->footer("Example: tertulia session log 1 --tree");
 
-  auto* listing = session->add_subcommand("list", "The sessions, newest first");
-  auto list_options = std::make_shared<ListOptions>();
-  listing->add_option("--status", list_options->status, "Only these")
-      ->check(CLI::IsMember(
-          {"not_started", "running", "waiting", "paused", "finished", "failed", "terminated"}));
-  listing->add_option("--flow", list_options->flow, "Only sessions of this flow");
-  listing->add_option("--limit", list_options->limit, "How many")->check(CLI::Range(1, 10000));
-  listing->add_option("--below", list_options->below, "Only ids below this one (the next page)");
-  run_on_parse(*listing, [&context, list_options] { return list(context, *list_options); });
-
+  add_session_list(*session, context);
   const auto with_id = [&](const char* name, const char* help, auto body) {
     auto* command = session->add_subcommand(name, help);
     auto id = std::make_shared<Id>();
@@ -365,14 +294,7 @@ void add_session(CLI::App& app, Context& context) {
     return document(context, *id, *document_options);
   });
 
-  auto* exporting = session->add_subcommand("export", "Sessions as text, on standard output");
-  auto ids = std::make_shared<std::vector<Id>>();
-  auto format = std::make_shared<std::string>("md");
-  exporting->add_option("id", *ids, "The sessions' ids")->required();
-  exporting->add_option("--format", *format, "md, html, json (to import again) or jsonl")
-      ->check(CLI::IsMember({"md", "html", "json", "jsonl"}));
-  exporting->footer("Example: tertulia session export 7 --format html > session-7.html");
-  run_on_parse(*exporting, [&context, ids, format] { return export_all(context, *ids, *format); });
+  add_session_export(*session, context);
 
   auto* searching = session->add_subcommand("search", "Messages that hold a text");
   auto text = std::make_shared<std::string>();
@@ -382,6 +304,9 @@ void add_session(CLI::App& app, Context& context) {
   run_on_parse(*searching, [&context, text, limit] { return search(context, *text, *limit); });
 
   add_session_steering(*session, context);
+  add_session_compare(*session, context);
+  add_session_stats(*session, context);
+  add_session_removal(*session, context);
   add_session_branch(*session, context);
   add_session_import(*session, context);
 }

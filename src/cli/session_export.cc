@@ -56,22 +56,6 @@ json::object head_json(const Exported& exported) {
   return out;
 }
 
-std::string as_json_lines(const Exported& exported) {
-  std::string text;
-  const auto line = [&](std::string_view type, const json::object& of) {
-    json::object out;
-    out["type"] = type;
-    for (const auto& member : of) out[member.key()] = member.value();
-    text += base::to_text(out) + "\n";
-  };
-  line("session", head_json(exported));
-  for (const auto& message : exported.whole.messages)
-    line("message", message_json(message, exported.session));
-  for (const auto& row : exported.whole.log) line("step", log_row_json(row));
-  for (const auto& call : exported.whole.calls) line("model_call", model_call_json(call));
-  return text;
-}
-
 std::string as_markdown(const Exported& exported) {
   const flow::Program& program = exported.session.program();
   std::string text = fmt::format("# {}\n\n", program.title);
@@ -110,14 +94,13 @@ base::Result<std::string> export_session(db::Connection& reader, model::Id sessi
                                          const std::string& format) {
   auto exported = load_exported(reader, session);
   if (!exported) return exported.error();
-  if (format == "json") {
+  if (format == "json" || format == "jsonl") {
     auto flow = load_flow_of(reader, exported->whole.row);
     if (!flow) return flow.error();
-    return base::to_pretty_text(
-               to_archive(head_json(*exported), exported->whole, *flow, exported->session)) +
-           "\n";
+    const json::object archive =
+        to_archive(head_json(*exported), exported->whole, *flow, exported->session);
+    return (format == "json" ? base::to_pretty_text(archive) : base::to_text(archive)) + "\n";
   }
-  if (format == "jsonl") return as_json_lines(*exported);
   if (format == "html") return session_page(exported->whole, exported->session);
   return as_markdown(*exported);
 }

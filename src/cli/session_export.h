@@ -1,4 +1,4 @@
-// A session as one text: Markdown and HTML for people, JSON and JSON Lines for programs.
+// A session as one text: Markdown and HTML for people, JSON for programs.
 #pragma once
 
 #include <string>
@@ -12,7 +12,7 @@ namespace tertulia::cli {
 // Was any of it spoken by rehearsal? Exports say so.
 [[nodiscard]] bool is_rehearsed(const engine::SessionData& session);
 
-// `format`: md, html, json (which `session import` reads) or jsonl.
+// `format`: md, html, json (which `session import` reads) or jsonl (the same on one line).
 [[nodiscard]] base::Result<std::string> export_session(db::Connection& reader, model::Id session,
                                                        const std::string& format);
 

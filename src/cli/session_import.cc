@@ -2,12 +2,16 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <iostream>
 #include <map>
 #include <memory>
 
-#include "cli/flow_source.h"
 #include "cli/session_archive.h"
 #include "cli/shipped_flows.h"
+#include "cli/terminal.h"
 #include "engine/explain.h"
 #include "store/flows.h"
 
@@ -240,16 +244,9 @@ void tell_imported(const Imported& imported, bool as_json) {
                name);
 }
 
-base::Result<int> import_session(Context& context, const std::string& file) {
-  auto text = read_text_file(file, kMostBytes);
-  if (!text) return text.error();
-  const auto refused = [&](const base::Error& error) {
-    base::Error told = error.in(file);
-    if (told.code == base::Code::invalid) told.message += "; nothing was imported";
-    return told;
-  };
-  auto archived = read_archive(*text);
-  if (!archived) return refused(archived.error());
+base::Result<Imported> import_text(Context& context, std::string_view text) {
+  auto archived = read_archive(text);
+  if (!archived) return archived.error();
   Import import(context, *std::move(archived));
   Imported imported;
   auto done = context.write([&](db::Connection& connection) -> base::Result<void> {
@@ -258,22 +255,131 @@ base::Result<int> import_session(Context& context, const std::string& file) {
     imported = *std::move(result);
     return {};
   });
-  if (!done) return refused(done.error());
-  tell_imported(imported, context.json);
+  if (!done) return done.error();
+  return imported;
+}
+
+// The file from its beginning, a line at a time: what is held in memory is one session.
+class LineReader final {
+ public:
+  explicit LineReader(const std::string& path) {
+    if (path == "-") return;
+    file_.open(path, std::ios::binary);
+    is_open_ = static_cast<bool>(file_);
+  }
+  [[nodiscard]] bool is_open() const { return is_open_; }
+
+  // The next line without its end; nothing after the last. Invalid where it is too long.
+  base::Result<std::optional<std::string>> next() {
+    std::istream& in = file_.is_open() ? file_ : std::cin;
+    std::string line;
+    std::streambuf& buffer = *in.rdbuf();
+    constexpr auto end = std::char_traits<char>::eof();
+    int byte = buffer.sbumpc();
+    if (byte == end) return std::optional<std::string>();
+    for (; byte != end && byte != '\n'; byte = buffer.sbumpc()) {
+      if (line.size() == kMostBytes)
+        return base::Error{
+            .code = base::Code::invalid,
+            .message = fmt::format("larger than the {} bytes of which a session is read at most",
+                                   kMostBytes)};
+      line += static_cast<char>(byte);
+    }
+    return std::optional(std::move(line));
+  }
+
+ private:
+  std::ifstream file_;
+  bool is_open_ = true;
+};
+
+bool is_blank(std::string_view text) {
+  return text.find_first_not_of(" \t\r") == std::string_view::npos;
+}
+
+base::Result<int> import_one(Context& context, const std::string& file, std::string_view text) {
+  auto imported = import_text(context, text);
+  if (!imported) {
+    base::Error told = imported.error().in(file);
+    if (told.code == base::Code::invalid) told.message += "; nothing was imported";
+    return told;
+  }
+  tell_imported(*imported, context.json);
   return kExitDone;
+}
+
+// Each line is a session, imported whole or not at all.
+base::Result<int> import_lines(Context& context, const std::string& file, std::string first,
+                               std::optional<std::string> second, LineReader& lines) {
+  std::int64_t number = 1, imported = 0, wrong = 0;
+  std::optional<std::string> line = std::move(first);
+  while (line) {
+    if (!is_blank(*line)) {
+      auto done = import_text(context, *line);
+      if (done) {
+        ++imported;
+        tell_imported(*done, context.json);
+      } else {
+        const base::Error told = done.error().in(fmt::format("{}, line {}", file, number));
+        if (told.code != base::Code::invalid) return told;
+        ++wrong;
+        fmt::print(stderr, "tertulia: {}\n", safe_for_terminal(told.message));
+      }
+    }
+    ++number;
+    if (number == 2) {
+      line = std::move(second);
+      continue;
+    }
+    auto next = lines.next();
+    if (!next) return next.error().in(fmt::format("{}, line {}", file, number));
+    line = *std::move(next);
+  }
+  fmt::print(stderr, "{} sessions imported{}\n", imported,
+             wrong > 0 ? fmt::format(", {} lines refused", wrong) : std::string());
+  return wrong == 0 ? kExitDone : kExitFailed;
+}
+
+// A file is JSON Lines where its first line is a document of its own and another follows.
+base::Result<int> import_sessions(Context& context, const std::string& file) {
+  LineReader lines(file);
+  if (!lines.is_open())
+    return base::Error{.code = base::Code::invalid,
+                       .message = fmt::format("{}: {}", file, std::strerror(errno))};
+  std::string text;
+  for (;;) {
+    auto line = lines.next();
+    if (!line) return line.error().in(file);
+    if (!*line) return import_one(context, file, text);
+    const bool is_first = text.empty();
+    text += **line;
+    if (is_first && text.size() > 1 && base::parse_json(text)) {
+      auto second = lines.next();
+      if (!second) return second.error().in(file);
+      if (!*second) return import_one(context, file, text);
+      return import_lines(context, file, std::move(text), *std::move(second), lines);
+    }
+    text += '\n';
+    if (text.size() > kMostBytes)
+      return base::Error{.code = base::Code::invalid,
+                         .message = fmt::format("{}: larger than the {} bytes of which a session "
+                                                "is read at most",
+                                                file, kMostBytes)};
+  }
 }
 
 }  // namespace
 
 void add_session_import(CLI::App& session, Context& context) {
   auto* command = session.add_subcommand(
-      "import", "A session that `session export --format json` wrote, from any machine or engine");
+      "import",
+      "Sessions that `session export --format json` or jsonl wrote, from any machine or engine");
   auto file = std::make_shared<std::string>();
   command->add_option("file", *file, "The file; - is standard input")->required();
   command->footer(
       "Example: tertulia session export 7 --format json > s.json; tertulia --db "
       "other.db session import s.json");
-  run_on_parse(*command, [&context, file] { return import_session(context, *file); });
+  run_on_parse(*command, [&context, file] { return import_sessions(context, *file); });
 }
 
 }  // namespace tertulia::cli

@@ -95,17 +95,6 @@ base::Result<int> cancel(Context& context, Id id) {
   return kExitDone;
 }
 
-base::Result<int> remove(Context& context, const std::vector<Id>& ids) {
-  auto engine = context.engine();  // for its node: a session in flight is not deleted
-  if (!engine) return engine.error();
-  for (const Id id : ids) {
-    auto done = (*engine)->remove(id);
-    if (!done) return done.error();
-    fmt::print(stderr, "session {} is deleted\n", id);
-  }
-  return kExitDone;
-}
-
 }  // namespace
 
 void add_session_steering(CLI::App& session, Context& context) {
@@ -149,11 +138,6 @@ void add_session_steering(CLI::App& session, Context& context) {
   };
   with_id("pause", "Asks the process that performs the session to pause after its step", pause);
   with_id("cancel", "Ends a session for good", cancel);
-
-  auto* deleting = session.add_subcommand("delete", "Deletes sessions with all that they recorded");
-  auto ids = std::make_shared<std::vector<Id>>();
-  deleting->add_option("id", *ids, "The sessions' ids")->required();
-  run_on_parse(*deleting, [&context, ids] { return remove(context, *ids); });
 }
 
 }  // namespace tertulia::cli

@@ -1,11 +1,15 @@
 #include "store/sessions.h"
 
+#include "db/value.h"
 #include "store/param.h"
 #include "store/read.h"
+#include "store/session_filter.h"
 #include "store/sql.h"
 
 namespace tertulia::store {
 namespace {
+
+constexpr std::int64_t kSessionsAPage = 200;
 
 base::Error no_session(Id id) {
   return {.code = base::Code::not_found,
@@ -92,12 +96,11 @@ base::Result<model::MachineState> load_machine_state(db::Connection& connection,
 }
 
 base::Result<std::vector<SessionSummary>> list_sessions(db::Connection& connection,
-                                                        const SessionFilter& filter) {
-  Times times;
+                                                        const SessionPage& page) {
   std::vector<SessionSummary> found;
-  const std::vector<db::Param> params = {param(filter.status), param(filter.flow),
-                                         times.param(filter.created_before), param(filter.below),
-                                         param(filter.limit)};
+  const FilterParams filter(page.filter, page.below);
+  auto params = filter.list();
+  params.push_back(param(page.limit));
   auto done =
       connection.each(sql::list_sessions, params, [&](const db::Row& row) -> base::Result<void> {
         found.push_back(read_summary(row));
@@ -105,6 +108,25 @@ base::Result<std::vector<SessionSummary>> list_sessions(db::Connection& connecti
       });
   if (!done) return done.error();
   return found;
+}
+
+base::Result<std::int64_t> count_sessions(db::Connection& connection, const SessionFilter& filter) {
+  return db::read_integer(connection, sql::count_sessions, FilterParams(filter, {}).list());
+}
+
+base::Result<void> each_session(
+    db::Connection& connection, const SessionFilter& filter,
+    const std::function<base::Result<void>(const SessionSummary&)>& session) {
+  SessionPage page{.filter = filter, .below = {}, .limit = kSessionsAPage};
+  for (;;) {
+    auto found = list_sessions(connection, page);
+    if (!found) return found.error();
+    for (const SessionSummary& each : *found) {
+      page.below = each.id;
+      if (auto done = session(each); !done) return done;
+    }
+    if (static_cast<std::int64_t>(found->size()) < page.limit) return {};
+  }
 }
 
 base::Result<void> delete_session(db::Connection& connection, Id id) {

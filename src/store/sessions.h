@@ -2,6 +2,7 @@
 // (commit.h). Functions that write want a write connection and make their own transaction.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -39,11 +40,17 @@ struct NewSession {
 [[nodiscard]] base::Result<model::MachineState> load_machine_state(db::Connection& connection,
                                                                    Id session);
 
+// Which sessions: those that fit all that is given.
 struct SessionFilter {
-  std::optional<model::SessionStatus> status;
-  std::optional<std::string> flow;
-  std::optional<base::Timestamp> created_before;
-  std::optional<Id> below;  // only ids below this one: the cursor of the next page
+  std::vector<Id> ids = {};                         // empty: all
+  std::vector<model::SessionStatus> statuses = {};  // empty: all
+  std::optional<std::string> flow = {};
+  std::optional<base::Timestamp> changed_before = {};  // nothing was done with them since
+};
+// A page of them.
+struct SessionPage {
+  SessionFilter filter = {};
+  std::optional<Id> below = {};  // only ids below this one: the cursor of the next page
   std::int64_t limit = 50;
 };
 struct SessionSummary {
@@ -62,7 +69,14 @@ struct SessionSummary {
 };
 // Newest first.
 [[nodiscard]] base::Result<std::vector<SessionSummary>> list_sessions(db::Connection& connection,
-                                                                      const SessionFilter& filter);
+                                                                      const SessionPage& page);
+[[nodiscard]] base::Result<std::int64_t> count_sessions(db::Connection& connection,
+                                                        const SessionFilter& filter);
+// Every session that fits, newest first; read in pages, so that memory stays bounded and `session`
+// may write. An error of `session` ends it and is returned.
+[[nodiscard]] base::Result<void> each_session(
+    db::Connection& connection, const SessionFilter& filter,
+    const std::function<base::Result<void>(const SessionSummary&)>& session);
 
 // The session with its log, messages and model calls, in one transaction. not_found names the id.
 // The caller sees to it that nobody performs it (leases.h).

@@ -318,24 +318,57 @@ TEST_P(StoreTest, SearchFindsWhatIsThereLiterally) {
 TEST_P(StoreTest, ListFiltersAndPages) {
   const Id first = make_session();
   const Id second = make_session();
-  SessionFilter filter;
-  auto all = list_sessions(*db_, filter);
-  ASSERT_TRUE(all) << all.error().message << all.error().detail;
-  ASSERT_EQ(all->size(), 2u);
-  EXPECT_EQ((*all)[0].id, second) << "newest first";
-  EXPECT_EQ((*all)[0].flow, "talk");
-  EXPECT_EQ((*all)[0].topic, "Tea or coffee?");
-  filter.below = second;
-  EXPECT_EQ(list_sessions(*db_, filter)->front().id, first);
-  filter = {};
-  filter.status = model::SessionStatus::finished;
-  EXPECT_TRUE(list_sessions(*db_, filter)->empty());
-  filter = {};
-  filter.flow = "other";
-  EXPECT_TRUE(list_sessions(*db_, filter)->empty());
-  filter = {};
-  filter.created_before = at(1);
-  EXPECT_TRUE(list_sessions(*db_, filter)->empty());
+  const Id third = make_session();
+  const std::int64_t token = claim(second);
+  ASSERT_TRUE(perform(opening(second, token)));  // it is running now
+  const auto ids_of = [&](const SessionFilter& filter) {
+    std::vector<Id> ids;
+    auto done = each_session(*db_, filter, [&](const SessionSummary& each) -> base::Result<void> {
+      ids.push_back(each.id);
+      return {};
+    });
+    EXPECT_TRUE(done) << done.error().message << done.error().detail;
+    auto count = count_sessions(*db_, filter);
+    EXPECT_TRUE(count) << count.error().message << count.error().detail;
+    EXPECT_EQ(*count, static_cast<std::int64_t>(ids.size()));
+    return ids;
+  };
+  using Ids = std::vector<Id>;
+  using model::SessionStatus;
+  EXPECT_EQ(ids_of({}), (Ids{third, second, first})) << "newest first";
+  EXPECT_EQ(ids_of({.statuses = {SessionStatus::running}}), Ids{second});
+  EXPECT_EQ(ids_of({.statuses = {SessionStatus::running, SessionStatus::not_started}}),
+            (Ids{third, second, first}));
+  EXPECT_EQ(ids_of({.statuses = {SessionStatus::finished}}), Ids{});
+  EXPECT_EQ(ids_of({.flow = "talk"}), (Ids{third, second, first}));
+  EXPECT_EQ(ids_of({.flow = "other"}), Ids{});
+  EXPECT_EQ(ids_of({.ids = {first, third}}), (Ids{third, first}));
+  EXPECT_EQ(ids_of({.ids = {first, second}, .statuses = {SessionStatus::running}}), Ids{second});
+  EXPECT_EQ(ids_of({.ids = {third + 10}}), Ids{});
+  auto summary = list_sessions(*db_, {.filter = {.ids = {first}}});
+  ASSERT_TRUE(summary && summary->size() == 1);
+  const base::Timestamp changed = summary->front().updated_at;
+  const std::chrono::microseconds moment(1);
+  EXPECT_EQ(ids_of({.ids = {first}, .changed_before = changed}), Ids{});
+  EXPECT_EQ(ids_of({.ids = {first}, .changed_before = changed + moment}), Ids{first});
+
+  auto page = list_sessions(*db_, {.filter = {}, .below = third, .limit = 1});
+  ASSERT_TRUE(page && page->size() == 1);
+  EXPECT_EQ((*page)[0].id, second);
+  EXPECT_EQ((*page)[0].flow, "talk");
+  EXPECT_EQ((*page)[0].topic, "Tea or coffee?");
+}
+
+TEST_P(StoreTest, EverySessionIsReadThoughPagesAreSmallAndRowsGo) {
+  std::vector<Id> made, seen;
+  for (int i = 0; i < 450; ++i) made.push_back(make_session());
+  auto done = each_session(*db_, {}, [&](const SessionSummary& each) -> base::Result<void> {
+    seen.push_back(each.id);
+    return each.id % 2 == 0 ? delete_session(*db_, each.id) : base::Result<void>();
+  });
+  ASSERT_TRUE(done) << done.error().message;
+  std::reverse(seen.begin(), seen.end());
+  EXPECT_EQ(seen, made);
 }
 
 TEST_P(StoreTest, DeletingASessionTakesAllOfItAndNoMore) {

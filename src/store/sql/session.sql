@@ -13,20 +13,35 @@ VALUES ($1, $2, $3, $4);
 -- name: select_session
 SELECT * FROM sessions WHERE id = $1;
 
+-- Which sessions is asked in the same way here and in stats.sql (session_filter.h gives the
+-- parameters): $1 and $4 are lists, ",finished,failed," and ",3,7,", or NULL; so may the flow $2
+-- be; $3 is a time, $5 and $6 the lowest and the highest id.
+
 -- name: list_sessions
--- Newest first; a NULL parameter does not filter. $4 is the cursor: only ids below it.
+-- Newest first.
 SELECT s.id, s.topic, s.status, s.stop_reason, s.current_round, s.executed_steps_count,
        s.created_at, s.updated_at, s.ended_at, f.name AS flow, v.number AS flow_version,
        (SELECT max(position) FROM messages m WHERE m.session_id = s.id) AS messages
 FROM sessions s
 LEFT JOIN flow_templates f ON f.id = s.flow_template_id
 LEFT JOIN flow_versions v ON v.id = s.flow_version_id
-WHERE (CAST($1 AS TEXT) IS NULL OR s.status = CAST($1 AS TEXT))
+WHERE (CAST($1 AS TEXT) IS NULL OR CAST($1 AS TEXT) LIKE '%,' || s.status || ',%')
   AND (CAST($2 AS TEXT) IS NULL OR f.name = CAST($2 AS TEXT))
-  AND (CAST($3 AS TEXT) IS NULL OR s.created_at < CAST($3 AS TIMESTAMP))
-  AND (CAST($4 AS BIGINT) IS NULL OR s.id < CAST($4 AS BIGINT))
+  AND s.updated_at < $3
+  AND (CAST($4 AS TEXT) IS NULL OR CAST($4 AS TEXT) LIKE '%,' || s.id || ',%')
+  AND s.id BETWEEN $5 AND $6
 ORDER BY s.id DESC
-LIMIT $5;
+LIMIT $7;
+
+-- name: count_sessions
+SELECT count(*)
+FROM sessions s
+LEFT JOIN flow_templates f ON f.id = s.flow_template_id
+WHERE (CAST($1 AS TEXT) IS NULL OR CAST($1 AS TEXT) LIKE '%,' || s.status || ',%')
+  AND (CAST($2 AS TEXT) IS NULL OR f.name = CAST($2 AS TEXT))
+  AND s.updated_at < $3
+  AND (CAST($4 AS TEXT) IS NULL OR CAST($4 AS TEXT) LIKE '%,' || s.id || ',%')
+  AND s.id BETWEEN $5 AND $6;
 
 -- name: select_session_roles
 SELECT * FROM session_roles WHERE session_id = $1 ORDER BY id;

@@ -1,0 +1,29 @@
+// The parameters $1 to $6 by which statements ask which sessions are meant (sql/session.sql).
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "store/sessions.h"
+
+namespace tertulia::store {
+
+class FilterParams final {
+ public:
+  FilterParams(const SessionFilter& filter, const std::optional<Id>& below);
+  FilterParams(const FilterParams&) = delete;
+  FilterParams& operator=(const FilterParams&) = delete;
+
+  // Good as long as this and the filter live.
+  [[nodiscard]] std::vector<db::Param> list() const;
+
+ private:
+  const SessionFilter& filter_;
+  std::optional<std::string> statuses_;
+  std::optional<std::string> ids_;
+  std::string changed_before_;
+  Id lowest_ = 0;
+  Id highest_ = 0;
+};
+
+}  // namespace tertulia::store
