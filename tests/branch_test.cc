@@ -44,8 +44,8 @@ class BranchTest : public testing::TestWithParam<bool> {
   }
   // The new session's id.
   std::string branch(const std::string& id, int order, const std::vector<std::string>& more = {}) {
-    std::vector<std::string> arguments = {"--json", "session", "branch", id,
-                                          "--at",   std::to_string(order)};
+    std::vector<std::string> arguments = {"--json", "session", "branch",
+                                          id,       "--at",    std::to_string(order)};
     arguments.insert(arguments.end(), more.begin(), more.end());
     const Finished made = world_.run(arguments);
     EXPECT_EQ(made.status, 0) << made.out << made.err;
@@ -68,13 +68,14 @@ class BranchTest : public testing::TestWithParam<bool> {
       const json::object& row = each.as_object();
       orders[row.at("id").as_int64()] = row.at("execution_order").as_int64();
       text << row.at("execution_order") << " in "
-           << (row.at("parent_log_id").is_null() ? 0 : orders.at(row.at("parent_log_id").as_int64()));
-      for (const char* column : {"step_id", "round_index", "loop_iteration", "attempt_count",
-                                 "status", "result_type", "condition_evaluation",
-                                 "loop_check_result", "error_message", "context_snapshot"})
+           << (row.at("parent_log_id").is_null() ? 0
+                                                 : orders.at(row.at("parent_log_id").as_int64()));
+      for (const char* column :
+           {"step_id", "round_index", "loop_iteration", "attempt_count", "status", "result_type",
+            "condition_evaluation", "loop_check_result", "error_message", "context_snapshot"})
         text << ' ' << row.at(column);
-      json::object data = row.at("result_data").is_object() ? row.at("result_data").as_object()
-                                                            : json::object();
+      json::object data =
+          row.at("result_data").is_object() ? row.at("result_data").as_object() : json::object();
       data.erase("message_id");
       text << ' ' << data << '\n';
     }
@@ -108,7 +109,9 @@ INSTANTIATE_TEST_SUITE_P(, BranchTest, testing::Bool(), engine_name);
 TEST_P(BranchTest, FromEveryStepItGoesOnAsItsParentDid) {
   perform();
   const std::string parent = told("1");
-  const auto rows = static_cast<int>(document("1").at("step_execution_logs").as_array().size());
+  const json::object whole = document("1");
+  const auto& said = whole.at("messages").as_array();
+  const auto rows = static_cast<int>(whole.at("step_execution_logs").as_array().size());
   ASSERT_GT(rows, 12);
   for (int order = 1; order <= rows; ++order) {
     SCOPED_TRACE(order);
@@ -117,6 +120,9 @@ TEST_P(BranchTest, FromEveryStepItGoesOnAsItsParentDid) {
     const json::object begun = document(id);
     EXPECT_TRUE(begun.at("model_calls").as_array().empty());
     EXPECT_GE(begun.at("step_execution_logs").as_array().size(), static_cast<std::size_t>(order));
+    const auto& messages = begun.at("messages").as_array();
+    for (std::size_t i = 0; i < messages.size(); ++i)
+      EXPECT_EQ(messages[i].at("created_at"), said.at(i).at("created_at"));
     EXPECT_EQ(base::to_text(shown(id).at("branched_from")),
               "{\"session\":1,\"order\":" + std::to_string(order) + "}");
     if (begun.at("status") != "finished") {
@@ -163,8 +169,7 @@ TEST_P(BranchTest, ASkippedStepStaysSkipped) {
   const std::string id = branch("2", 3);
   expect_explained(id);
   EXPECT_EQ(told(id), told("2"));
-  const Finished refused =
-      world_.run({"session", "branch", "2", "--at", "3", "--edit", "{}"});
+  const Finished refused = world_.run({"session", "branch", "2", "--at", "3", "--edit", "{}"});
   EXPECT_EQ(refused.status, 2);
   EXPECT_THAT(refused.err, HasSubstr("was skipped"));
 }
@@ -191,10 +196,10 @@ TEST_P(BranchTest, EditedWordsAreWhatFollowersAreShown) {
     if (row.at("result_data").is_object() && row.at("result_data").as_object().contains("output"))
       verdict = static_cast<int>(row.at("execution_order").as_int64());
   ASSERT_GT(verdict, 0);
-  for (const auto& [approved, speaker] : {std::pair("true", "writer"), std::pair("false", "critic")}) {
-    const std::string other =
-        branch("1", verdict,
-               {"--edit", std::string("{\"approved\": ") + approved + ", \"score\": 9}"});
+  for (const auto& [approved, speaker] :
+       {std::pair("true", "writer"), std::pair("false", "critic")}) {
+    const std::string other = branch(
+        "1", verdict, {"--edit", std::string("{\"approved\": ") + approved + ", \"score\": 9}"});
     resume(other);
     expect_explained(other);
     EXPECT_EQ(last(other), speaker);
@@ -313,7 +318,7 @@ TEST_P(BranchTest, ARerunPerformsToTheEnd) {
     const Finished again = world_.run({"session", "rerun", "1", "--from", order});
     EXPECT_EQ(again.status, 0) << again.err;
     const std::string id = order == "1" ? "2" : "3";
-    EXPECT_THAT(again.out, HasSubstr("session " + id + "\n"));
+    EXPECT_THAT(again.out, HasSubstr("session " + id + " "));
     EXPECT_EQ(told(id), parent);
     expect_explained(id);
   }

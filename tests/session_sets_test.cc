@@ -74,13 +74,14 @@ class SessionSetsTest : public testing::TestWithParam<bool> {
   }
   // Nothing was done with these sessions for years.
   void age(const std::string& ids) {
-    auto connection = db::open(db::Location::parse(world_.database).value(),
-                               {.access = db::Access::write});
+    auto connection =
+        db::open(db::Location::parse(world_.database).value(), {.access = db::Access::write});
     ASSERT_TRUE(connection) << connection.error().message;
     auto done = (*connection)
-                    ->run_script("UPDATE sessions SET updated_at = '2020-01-01T00:00:00.000000Z' "
-                                 "WHERE id IN (" +
-                                 ids + ")");
+                    ->run_script(
+                        "UPDATE sessions SET updated_at = '2020-01-01T00:00:00.000000Z' "
+                        "WHERE id IN (" +
+                        ids + ")");
     ASSERT_TRUE(done) << done.error().message << done.error().detail;
   }
   static std::vector<std::string> lines_of(const std::string& text) {
@@ -149,8 +150,7 @@ TEST_P(SessionSetsTest, JsonLinesHoldWholeSessionsForAnotherDatabase) {
 
 TEST_P(SessionSetsTest, AWrongLineIsNamedAndTheOthersAreImported) {
   perform_five();
-  auto lines =
-      lines_of(world_.run({"session", "export", "1", "2", "4", "--format", "jsonl"}).out);
+  auto lines = lines_of(world_.run({"session", "export", "1", "2", "4", "--format", "jsonl"}).out);
   ASSERT_EQ(lines.size(), 3u);
   std::string changed = lines[1];
   changed.replace(changed.find("\"text\":\"") + 8, 1, "#");
@@ -233,8 +233,8 @@ TEST_P(SessionSetsTest, PruningTakesWhatIsOverAndOld) {
   EXPECT_EQ(pruned.status, 0) << pruned.err;
   EXPECT_THAT(pruned.err, HasSubstr("2 sessions are deleted"));
   EXPECT_EQ(listed(), (Ids{4, 3, 2})) << "a paused session is gone on with, whatever its age";
-  EXPECT_EQ(
-      object({"prune", "--older-than", "30d", "--status", "paused", "--yes"}).at("deleted"), 1);
+  EXPECT_EQ(object({"prune", "--older-than", "30d", "--status", "paused", "--yes"}).at("deleted"),
+            1);
   EXPECT_EQ(listed(), (Ids{4, 2}));
 }
 
@@ -321,11 +321,26 @@ TEST_P(SessionSetsTest, ComparingSaysWhereTwoPart) {
   // Only the words that differ.
   const std::string file = world_.write("s.yaml", "second: 'We like green tea 很多 here'");
   run_talk({"--seed", "1", "--script", file}, 0);
-  run_talk({"--seed", "1", "--script", world_.write("t.yaml", "second: 'We like black tea 很少 here'")},
-           0);
+  run_talk(
+      {"--seed", "1", "--script", world_.write("t.yaml", "second: 'We like black tea 很少 here'")},
+      0);
   const json::object words = object({"compare", "7", "8"});
-  EXPECT_EQ(base::to_text(words.at("differing_words")),
-            R"([{"only_first":"green"},{"only_second":"black"},{"only_first":"多"},{"only_second":"少"}])");
+  EXPECT_EQ(
+      base::to_text(words.at("differing_words")),
+      R"([{"only_first":"green"},{"only_second":"black"},{"only_first":"多"},{"only_second":"少"}])");
+
+  // A structured output is compared by its members.
+  const auto verdict = [&](const char* score) {
+    EXPECT_EQ(world_
+                  .run({"session", "branch", "4", "--at", "3", "--edit",
+                        std::string("{\"approved\":false,\"score\":") + score + "}"})
+                  .status,
+              0);
+  };
+  verdict("2");
+  verdict("3");
+  EXPECT_EQ(base::to_text(object({"compare", "9", "10"}).at("differing_words")),
+            R"([{"only_first":"2"},{"only_second":"3"}])");
 
   const json::object shorter = object({"compare", "7", "3"});
   EXPECT_EQ(shorter.at("same_flow"), true);
@@ -342,7 +357,7 @@ TEST_P(SessionSetsTest, ComparingSaysWhereTwoPart) {
 
   // One that stops earlier says nothing more.
   ASSERT_EQ(world_.run({"session", "branch", "1", "--at", "1"}).status, 0);
-  const json::object stopped = object({"compare", "1", "9"});
+  const json::object stopped = object({"compare", "1", "11"});
   EXPECT_EQ(stopped.at("part_at"), 2);
   EXPECT_TRUE(stopped.at("messages").at(1).is_null());
 }

@@ -45,8 +45,8 @@ base::Result<engine::BranchedSession> make(Context& context, const BranchOptions
     auto transaction = db::Transaction::begin(connection);
     if (!transaction) return transaction.error();
     engine::FlowCache flows;
-    auto made = engine::branch(connection, flows, wish, context.providers(),
-                               base::Clock::system().now());
+    auto made =
+        engine::branch(connection, flows, wish, context.providers(), base::Clock::system().now());
     if (!made) return made.error();
     branched = *made;
     return transaction->commit();
@@ -96,7 +96,6 @@ base::Result<int> rerun(Context& context, const BranchOptions& options) {
   if (!row) return row.error();
   auto branched = make(context, options, options.order - 1);
   if (!branched) return branched.error();
-  if (!context.json) fmt::print("session {}\n", branched->id);
   fmt::print(stderr, "session {} again from step {} on\n", options.parent, options.order);
   return perform_shown(context, branched->id, {});
 }
@@ -125,8 +124,8 @@ void add_session_branch(CLI::App& session, Context& context) {
     return branch(context, *options);
   });
 
-  auto* rerunning = session.add_subcommand(
-      "rerun", "Performs a session again from a step on, as a new session");
+  auto* rerunning =
+      session.add_subcommand("rerun", "Performs a session again from a step on, as a new session");
   auto again = std::make_shared<BranchOptions>();
   rerunning->add_option("id", again->parent, "The session's id")->required();
   rerunning->add_option("--from", again->order, "The step, by its order in the log")

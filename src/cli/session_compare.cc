@@ -88,9 +88,16 @@ std::vector<std::string_view> words_of(std::string_view text) {
   return words;
 }
 
-std::vector<DiffLine> diff_words(std::string_view before, std::string_view after) {
-  return diff_lines(fmt::format("{}\n", fmt::join(words_of(before), "\n")),
-                    fmt::format("{}\n", fmt::join(words_of(after), "\n")));
+// A structured output member by member: written in one line it has hardly a blank.
+std::string readable(const std::string& text) {
+  auto value = base::parse_json(text);
+  return value && value->is_object() ? base::to_pretty_text(*value) : text;
+}
+
+std::vector<DiffLine> diff_words(const std::string& before, const std::string& after) {
+  const std::string a = readable(before), b = readable(after);
+  return diff_lines(fmt::format("{}\n", fmt::join(words_of(a), "\n")),
+                    fmt::format("{}\n", fmt::join(words_of(b), "\n")));
 }
 
 // Neighbouring words of one kind as one piece.
@@ -152,7 +159,8 @@ std::string cell(std::string text) {
 
 void print_table(const Compared& a, const Compared& b) {
   const auto line = [&](std::string_view name, const std::string& left, const std::string& right) {
-    fmt::print("{:<12} {}  {}\n", name, cell(left), safe_for_terminal(base::shorten(right, kColumn)));
+    fmt::print("{:<12} {}  {}\n", name, cell(left),
+               safe_for_terminal(base::shorten(right, kColumn)));
   };
   const auto both = [&](std::string_view name, const auto& of) { line(name, of(a), of(b)); };
   both("", [](const auto& one) { return fmt::format("session {}", one.row.id); });
@@ -194,8 +202,7 @@ void print_parting(const Compared& a, const Compared& b, std::size_t at) {
                safe_for_terminal(role != nullptr ? role->name : said.role), said.round);
   }
   if (at >= a.messages.size() || at >= b.messages.size()) return;
-  for (const DiffLine& piece :
-       merged(diff_words(a.messages[at].content, b.messages[at].content))) {
+  for (const DiffLine& piece : merged(diff_words(a.messages[at].content, b.messages[at].content))) {
     const std::string words = safe_for_terminal(piece.text);
     if (piece.kind == DiffLine::Kind::same) fmt::print("  {}\n", base::shorten(words, 100));
     if (piece.kind == DiffLine::Kind::removed) fmt::print("{}\n", styled("- " + words, Style::red));
@@ -206,12 +213,10 @@ void print_parting(const Compared& a, const Compared& b, std::size_t at) {
 json::array differing_words(const Compared& a, const Compared& b, std::size_t at) {
   json::array list;
   if (at >= a.messages.size() || at >= b.messages.size()) return list;
-  for (const DiffLine& piece :
-       merged(diff_words(a.messages[at].content, b.messages[at].content))) {
+  for (const DiffLine& piece : merged(diff_words(a.messages[at].content, b.messages[at].content))) {
     if (piece.kind == DiffLine::Kind::same) continue;
-    list.push_back(
-        json::object{{piece.kind == DiffLine::Kind::removed ? "only_first" : "only_second",
-                      piece.text}});
+    list.push_back(json::object{
+        {piece.kind == DiffLine::Kind::removed ? "only_first" : "only_second", piece.text}});
   }
   return list;
 }

@@ -38,11 +38,10 @@ base::Result<int> export_all(Context& context, const ExportOptions& options) {
   auto count = store::count_sessions(**reader, *filter);
   if (!count) return count.error();
   if (*count > 1 && (options.format == "html" || options.format == "json"))
-    return base::Error{
-        .code = base::Code::invalid,
-        .message = fmt::format("--format {} holds one session, and {} are meant", options.format,
-                               *count),
-        .remedy = "--format jsonl holds any number, and session import reads it"};
+    return base::Error{.code = base::Code::invalid,
+                       .message = fmt::format("--format {} holds one session, and {} are meant",
+                                              options.format, *count),
+                       .remedy = "--format jsonl holds any number, and session import reads it"};
   if (*count == 0) fmt::print(stderr, "no such sessions\n");
 
   std::int64_t done = 0;
@@ -82,7 +81,8 @@ void add_session_export(CLI::App& session, Context& context) {
       ->check(CLI::IsMember({"md", "html", "json", "jsonl"}));
   exporting->footer(
       "Example: tertulia session export 7 --format html > session-7.html\n"
-      "         tertulia session export --flow debate --status finished --format jsonl > all.jsonl");
+      "         tertulia session export --flow debate --status finished --format jsonl > "
+      "all.jsonl");
   run_on_parse(*exporting, [&context, options] { return export_all(context, *options); });
 }
 

@@ -244,19 +244,11 @@ void tell_imported(const Imported& imported, bool as_json) {
                name);
 }
 
-base::Result<Imported> import_text(Context& context, std::string_view text) {
+base::Result<Imported> import_text(Context& context, db::Connection& connection,
+                                   std::string_view text) {
   auto archived = read_archive(text);
   if (!archived) return archived.error();
-  Import import(context, *std::move(archived));
-  Imported imported;
-  auto done = context.write([&](db::Connection& connection) -> base::Result<void> {
-    auto result = import.run(connection);
-    if (!result) return result.error();
-    imported = *std::move(result);
-    return {};
-  });
-  if (!done) return done.error();
-  return imported;
+  return Import(context, *std::move(archived)).run(connection);
 }
 
 // The file from its beginning, a line at a time: what is held in memory is one session.
@@ -298,46 +290,63 @@ bool is_blank(std::string_view text) {
 }
 
 base::Result<int> import_one(Context& context, const std::string& file, std::string_view text) {
-  auto imported = import_text(context, text);
-  if (!imported) {
-    base::Error told = imported.error().in(file);
-    if (told.code == base::Code::invalid) told.message += "; nothing was imported";
-    return told;
-  }
-  tell_imported(*imported, context.json);
-  return kExitDone;
+  auto done = context.write([&](db::Connection& connection) -> base::Result<void> {
+    auto imported = import_text(context, connection, text);
+    if (!imported) return imported.error();
+    tell_imported(*imported, context.json);
+    return {};
+  });
+  if (done) return kExitDone;
+  base::Error told = done.error().in(file);
+  if (told.code == base::Code::invalid) told.message += "; nothing was imported";
+  return told;
 }
 
+struct Lines {
+  std::int64_t imported = 0;
+  std::int64_t wrong = 0;
+};
+
 // Each line is a session, imported whole or not at all.
-base::Result<int> import_lines(Context& context, const std::string& file, std::string first,
-                               std::optional<std::string> second, LineReader& lines) {
-  std::int64_t number = 1, imported = 0, wrong = 0;
-  std::optional<std::string> line = std::move(first);
-  while (line) {
+base::Result<Lines> import_lines(Context& context, db::Connection& connection,
+                                 const std::string& file, const std::string& first,
+                                 const std::string& second, LineReader& reader) {
+  Lines lines;
+  std::optional<std::string> line = first;
+  for (std::int64_t number = 1; line; ++number) {
+    const std::string where = fmt::format("{}, line {}", file, number);
     if (!is_blank(*line)) {
-      auto done = import_text(context, *line);
+      auto done = import_text(context, connection, *line);
+      if (!done && done.error().code != base::Code::invalid) return done.error().in(where);
       if (done) {
-        ++imported;
+        ++lines.imported;
         tell_imported(*done, context.json);
       } else {
-        const base::Error told = done.error().in(fmt::format("{}, line {}", file, number));
-        if (told.code != base::Code::invalid) return told;
-        ++wrong;
-        fmt::print(stderr, "tertulia: {}\n", safe_for_terminal(told.message));
+        ++lines.wrong;
+        fmt::print(stderr, "tertulia: {}\n", safe_for_terminal(done.error().in(where).message));
       }
     }
-    ++number;
-    if (number == 2) {
-      line = std::move(second);
-      continue;
-    }
-    auto next = lines.next();
-    if (!next) return next.error().in(fmt::format("{}, line {}", file, number));
+    auto next = number == 1 ? base::Result<std::optional<std::string>>(std::optional(second))
+                            : reader.next();
+    if (!next) return next.error().in(fmt::format("{}, line {}", file, number + 1));
     line = *std::move(next);
   }
-  fmt::print(stderr, "{} sessions imported{}\n", imported,
-             wrong > 0 ? fmt::format(", {} lines refused", wrong) : std::string());
-  return wrong == 0 ? kExitDone : kExitFailed;
+  return lines;
+}
+
+base::Result<int> import_many(Context& context, const std::string& file, const std::string& first,
+                              const std::string& second, LineReader& reader) {
+  Lines lines;
+  auto done = context.write([&](db::Connection& connection) -> base::Result<void> {
+    auto imported = import_lines(context, connection, file, first, second, reader);
+    if (!imported) return imported.error();
+    lines = *imported;
+    return {};
+  });
+  if (!done) return done.error();
+  fmt::print(stderr, "{} sessions imported{}\n", lines.imported,
+             lines.wrong > 0 ? fmt::format(", {} lines refused", lines.wrong) : std::string());
+  return lines.wrong == 0 ? kExitDone : kExitFailed;
 }
 
 // A file is JSON Lines where its first line is a document of its own and another follows.
@@ -357,7 +366,7 @@ base::Result<int> import_sessions(Context& context, const std::string& file) {
       auto second = lines.next();
       if (!second) return second.error().in(file);
       if (!*second) return import_one(context, file, text);
-      return import_lines(context, file, std::move(text), *std::move(second), lines);
+      return import_many(context, file, text, **second, lines);
     }
     text += '\n';
     if (text.size() > kMostBytes)

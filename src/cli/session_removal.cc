@@ -45,19 +45,20 @@ base::Result<Removal> remove(engine::Engine& engine, db::Connection& reader,
                              const store::SessionFilter& filter, std::int64_t count) {
   Removal removal;
   ProgressLine progress("deleting", "sessions");
-  auto done = store::each_session(
-      reader, filter, [&](const store::SessionSummary& session) -> base::Result<void> {
-        auto removed = engine.remove(session.id);
-        if (!removed && removed.error().code == base::Code::conflict) {
-          removal.in_flight.push_back(session.id);
-          return {};
-        }
-        // Deleted by somebody else meanwhile: gone is gone.
-        if (!removed && removed.error().code != base::Code::not_found) return removed.error();
-        if (removed) ++removal.deleted;
-        progress.show(removal.deleted, count);
-        return {};
-      });
+  auto done = store::each_session(reader, filter,
+                                  [&](const store::SessionSummary& session) -> base::Result<void> {
+                                    auto removed = engine.remove(session.id);
+                                    if (!removed && removed.error().code == base::Code::conflict) {
+                                      removal.in_flight.push_back(session.id);
+                                      return {};
+                                    }
+                                    // Deleted by somebody else meanwhile: gone is gone.
+                                    if (!removed && removed.error().code != base::Code::not_found)
+                                      return removed.error();
+                                    if (removed) ++removal.deleted;
+                                    progress.show(removal.deleted, count);
+                                    return {};
+                                  });
   if (!done) return done.error();
   return removal;
 }

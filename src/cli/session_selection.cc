@@ -22,7 +22,8 @@ base::Result<std::chrono::seconds> parse_age(std::string_view text) {
                                                 {'w', std::chrono::hours(24 * 7)}};
   const base::Error wrong{
       .code = base::Code::invalid,
-      .message = fmt::format("'{}' is no age: a number with s, m, h, d or w is, such as 90d", text)};
+      .message =
+          fmt::format("'{}' is no age: a number with s, m, h, d or w is, such as 90d", text)};
   std::int64_t number = 0;
   const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (failed != std::errc() || number < 0 || end + 1 != text.data() + text.size()) return wrong;

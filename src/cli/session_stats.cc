@@ -1,6 +1,4 @@
 // tertulia session stats.
-#include "store/stats.h"
-
 #include <fmt/format.h>
 
 #include <array>
@@ -9,6 +7,7 @@
 #include "cli/session_selection.h"
 #include "cli/session_tools.h"
 #include "cli/terminal.h"
+#include "store/stats.h"
 
 namespace tertulia::cli {
 namespace {

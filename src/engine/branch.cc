@@ -135,7 +135,8 @@ class Branching final {
     return {};
   }
 
-  // ---- where the branch begins --------------------------------------------------------------------
+  // ---- where the branch begins
+  // --------------------------------------------------------------------
 
   base::Result<void> find_state() {
     auto stored = flow::State::from_text(whole_.state);
@@ -238,16 +239,18 @@ class Branching final {
       if (!schema) return schema.error();
       auto output = schema->parse_output(answered.text);
       if (!output)
-        return base::Error{.code = base::Code::invalid,
-                           .message = fmt::format("the edited words do not fit the output of {}: {}",
-                                                  words_of(*cut_), output.error().message)};
+        return base::Error{
+            .code = base::Code::invalid,
+            .message = fmt::format("the edited words do not fit the output of {}: {}",
+                                   words_of(*cut_), output.error().message)};
       answered.output = *std::move(output);
     }
     event_ = std::move(answered);
     return {};
   }
 
-  // ---- the copy -----------------------------------------------------------------------------------
+  // ---- the copy
+  // -----------------------------------------------------------------------------------
 
   base::Result<void> insert() {
     store::WholeSession copy;
@@ -330,7 +333,8 @@ class Branching final {
     return copied;
   }
 
-  // ---- going on -----------------------------------------------------------------------------------
+  // ---- going on
+  // -----------------------------------------------------------------------------------
 
   // As the engine would: the machine's effects become one commit, under a lease.
   base::Result<void> go_on() {
@@ -348,8 +352,7 @@ class Branching final {
 
     auto shown = shown_to_next(*session, record, *effects);
     if (!shown) return shown.error();
-    auto token =
-        store::claim_lease(connection_, branched_.id, kLeaseHolder, std::nullopt, now_);
+    auto token = store::claim_lease(connection_, branched_.id, kLeaseHolder, std::nullopt, now_);
     if (!token) return token.error();
     if (!*token)
       return base::Error{.code = base::Code::internal,
@@ -429,8 +432,8 @@ class Branching final {
       shown["last"] = state_.last_position;
     }
     shown["count"] = state_.last_position;
-    shown["question"] = flow::question_for_person(session.program(), state_, session.cast,
-                                                  session.topic, record);
+    shown["question"] =
+        flow::question_for_person(session.program(), state_, session.cast, session.topic, record);
     return shown;
   }
 
@@ -496,11 +499,11 @@ class Branching final {
                             : explained->replay.disagreements.front();
     return base::Error{
         .code = base::Code::conflict,
-        .message = fmt::format("the log of session {} up to step {} does not explain it: {}: {}",
-                               wish_.parent, wish_.at,
-                               first.order == 0 ? std::string("the state")
-                                                : fmt::format("step {}", first.order),
-                               first.what),
+        .message = fmt::format(
+            "the log of session {} up to step {} does not explain it: {}: {}", wish_.parent,
+            wish_.at,
+            first.order == 0 ? std::string("the state") : fmt::format("step {}", first.order),
+            first.what),
         .remedy = fmt::format("tertulia session replay {}", wish_.parent)};
   }
 
