@@ -6,15 +6,14 @@
 #include <set>
 #include <utility>
 
+#include "engine/branch_point.h"
 #include "engine/casting.h"
 #include "engine/commit_builder.h"
 #include "engine/explain.h"
 #include "engine/session_record.h"
 #include "flow/output_schema.h"
-#include "flow/replay.h"
 #include "store/flows.h"
 #include "store/leases.h"
-#include "store/whole_session.h"
 
 namespace tertulia::engine {
 namespace {
@@ -28,13 +27,19 @@ constexpr const char* kLeaseHolder = "branch";
 class Branching final {
  public:
   Branching(db::Connection& connection, FlowCache& flows, const BranchWish& wish,
-            const ProviderSource& providers, base::Timestamp now)
-      : connection_(connection), flows_(flows), wish_(wish), providers_(providers), now_(now) {}
+            const ProviderSource& providers, base::Timestamp now, const BranchPoint& point)
+      : connection_(connection),
+        flows_(flows),
+        wish_(wish),
+        providers_(providers),
+        now_(now),
+        point_(point),
+        parent_(point.session()),
+        whole_(point.whole()),
+        cut_(point.step()),
+        state_(point.state()) {}
 
   base::Result<BranchedSession> run() {
-    if (auto done = read_parent(); !done) return done.error();
-    if (auto done = find_cut(); !done) return done.error();
-    if (auto done = find_state(); !done) return done.error();
     if (auto done = find_event(); !done) return done.error();
     if (auto done = insert(); !done) return done.error();
     if (auto done = go_on(); !done) return done.error();
@@ -43,140 +48,6 @@ class Branching final {
   }
 
  private:
-  // ---- the parent -------------------------------------------------------------------------------
-
-  base::Result<void> read_parent() {
-    auto session = load_session_data(connection_, flows_, wish_.parent);
-    if (!session) return session.error();
-    parent_ = *std::move(session);
-    auto whole = store::load_whole_session(connection_, wish_.parent);
-    if (!whole) return whole.error();
-    whole_ = *std::move(whole);
-    for (const auto& row : whole_.log) rows_.emplace(row.execution_order, &row);
-    for (const auto& row : whole_.log) rows_by_id_.emplace(row.id, &row);
-    return {};
-  }
-
-  [[nodiscard]] const flow::Instruction* instruction_of(const model::StepExecutionLog& row) const {
-    const auto& ids = parent_.flow->step_ids;
-    const auto found = std::find(ids.begin(), ids.end(), row.step_id);
-    if (found == ids.end()) return nullptr;
-    return &parent_.program().steps[static_cast<std::size_t>(found - ids.begin())];
-  }
-  [[nodiscard]] std::string words_of(const model::StepExecutionLog& row) const {
-    const flow::Instruction* step = instruction_of(row);
-    return fmt::format("step {} of session {} ({})", row.execution_order, wish_.parent,
-                       step != nullptr ? step->label() : "unknown");
-  }
-  [[nodiscard]] bool says(const model::StepExecutionLog& row) const {
-    const flow::Instruction* step = instruction_of(row);
-    return step != nullptr && step->says();
-  }
-
-  // A row that is skipped because its session was cancelled was left open, not passed.
-  [[nodiscard]] bool is_done(const model::StepExecutionLog& row) const {
-    if (row.status == StepStatus::completed) return true;
-    return row.status == StepStatus::skipped &&
-           !(whole_.row.status == SessionStatus::terminated &&
-             row.execution_order == whole_.log.back().execution_order);
-  }
-
-  // The rows around a row, innermost first.
-  [[nodiscard]] std::vector<const model::StepExecutionLog*> around(
-      const model::StepExecutionLog& row) const {
-    std::vector<const model::StepExecutionLog*> found;
-    for (const auto* at = &row; at->parent_log_id;) {
-      const auto parent = rows_by_id_.find(*at->parent_log_id);
-      if (parent == rows_by_id_.end()) break;
-      at = parent->second;
-      found.push_back(at);
-    }
-    return found;
-  }
-
-  // The last step with an effect up to the one that is branched at: what stands between the two is
-  // determined by it, and is written anew.
-  base::Result<void> find_cut() {
-    if (wish_.at == 0) return {};
-    const auto found = rows_.find(wish_.at);
-    if (found == rows_.end()) {
-      std::string has = "it has not begun";
-      if (!rows_.empty())
-        has = fmt::format("its log has {} to {}", rows_.begin()->first, rows_.rbegin()->first);
-      return base::Error{
-          .code = base::Code::not_found,
-          .message = fmt::format("session {} has no step {}: {}", wish_.parent, wish_.at, has),
-          .remedy = fmt::format("tertulia session log {}", wish_.parent)};
-    }
-    for (auto row = std::make_reverse_iterator(std::next(found)); row != rows_.rend(); ++row) {
-      if (!says(*row->second)) continue;
-      cut_ = row->second;
-      break;
-    }
-    if (cut_ == nullptr) return {};
-    if (!is_done(*cut_))
-      return base::Error{
-          .code = base::Code::invalid,
-          .message = fmt::format("{} is not done: it is {}", words_of(*cut_),
-                                 model::to_text(cut_->status.value_or(StepStatus::pending))),
-          .remedy = fmt::format("branch at a step before it, or go on first: tertulia session "
-                                "resume {}",
-                                wish_.parent)};
-    for (const auto* row : {found->second, cut_})
-      for (const auto* block : around(*row)) {
-        const flow::Instruction* step = instruction_of(*block);
-        if (step == nullptr || step->kind() != "parallel") continue;
-        return base::Error{
-            .code = base::Code::invalid,
-            .message = fmt::format("{} lies in the parallel block of step {}, which cannot be cut",
-                                   words_of(*row), block->execution_order),
-            .remedy = "branch at a step before the block, or after it"};
-      }
-    return {};
-  }
-
-  // ---- where the branch begins
-  // --------------------------------------------------------------------
-
-  base::Result<void> find_state() {
-    auto stored = flow::State::from_text(whole_.state);
-    if (!stored) return stored.error();
-    const flow::Limits limits = stored->limits;
-    if (cut_ == nullptr) {
-      state_.limits = limits;
-      return {};
-    }
-    flow::ReplayInput input;
-    input.program = &parent_.program();
-    input.step_ids = parent_.flow->step_ids;
-    input.variables = parent_.snapshot.variables;
-    input.log = whole_.log;
-    for (const auto& message : whole_.messages) input.messages.push_back(to_said(message, parent_));
-    input.topic = parent_.topic;
-    input.stored = *std::move(stored);
-    input.adopted_rows = parent_.snapshot.adopted_rows;
-    input.adopted_messages = parent_.snapshot.adopted_messages;
-    bool found = false;
-    const auto report = flow::replay(input, [&](const flow::State& at) {
-      if (!at.open || at.open->order != cut_->execution_order) return;
-      state_ = at;
-      found = true;
-    });
-    if (!found) {
-      std::string why;
-      if (!report.disagreements.empty())
-        why = fmt::format(" (step {}: {})", report.disagreements.front().order,
-                          report.disagreements.front().what);
-      return base::Error{
-          .code = base::Code::conflict,
-          .message = fmt::format("the log of session {} does not explain it{}", wish_.parent, why),
-          .remedy = fmt::format("tertulia session replay {}", wish_.parent)};
-    }
-    state_.limits = limits;
-    state_.open->attempt = cut_->attempt_count.value_or(1);
-    return {};
-  }
-
   // What happens first in the branch: what happened there, or what is said instead.
   base::Result<void> find_event() {
     if (wish_.edit && (cut_ == nullptr || cut_->execution_order != wish_.at))
@@ -192,7 +63,7 @@ class Branching final {
     if (cut_->status == StepStatus::skipped) {
       if (wish_.edit)
         return base::Error{.code = base::Code::invalid,
-                           .message = words_of(*cut_) + " was skipped: it said nothing"};
+                           .message = point_.words_of(*cut_) + " was skipped: it said nothing"};
       event_ = flow::Skip{};
       return {};
     }
@@ -203,13 +74,13 @@ class Branching final {
     const auto position = static_cast<std::size_t>(state_.last_position);
     if (position >= whole_.messages.size())
       return base::Error{.code = base::Code::conflict,
-                         .message = words_of(*cut_) + " has lost its message",
+                         .message = point_.words_of(*cut_) + " has lost its message",
                          .remedy = fmt::format("tertulia session replay {}", wish_.parent)};
     flow::Answered answered;
     answered.text = whole_.messages[position].content;
     answered.duration_ms = cut_->duration_ms.value_or(0);
     auto data = base::parse_json(cut_->result_data.value_or("{}"));
-    if (!data) return data.error().in(words_of(*cut_));
+    if (!data) return data.error().in(point_.words_of(*cut_));
     if (data->is_object())
       for (const auto& member : data->get_object()) {
         if (member.key() == "output") answered.output = member.value();
@@ -221,7 +92,7 @@ class Branching final {
   }
 
   base::Result<void> edit() {
-    const flow::Instruction& step = *instruction_of(*cut_);
+    const flow::Instruction& step = *point_.instruction_of(*cut_);
     flow::Answered answered;
     answered.text = *wish_.edit;
     answered.duration_ms = cut_->duration_ms.value_or(0);
@@ -232,7 +103,7 @@ class Branching final {
       answered.text = *std::move(accepted);
     } else if (answered.text.find_first_not_of(" \t\r\n") == std::string::npos) {
       return base::Error{.code = base::Code::invalid,
-                         .message = "the edited words of " + words_of(*cut_) + " are empty"};
+                         .message = "the edited words of " + point_.words_of(*cut_) + " are empty"};
     }
     if (const auto* speak = std::get_if<flow::Speak>(&step.step); speak && speak->output) {
       auto schema = flow::OutputSchema::compile(*speak->output);
@@ -242,7 +113,7 @@ class Branching final {
         return base::Error{
             .code = base::Code::invalid,
             .message = fmt::format("the edited words do not fit the output of {}: {}",
-                                   words_of(*cut_), output.error().message)};
+                                   point_.words_of(*cut_), output.error().message)};
       answered.output = *std::move(output);
     }
     event_ = std::move(answered);
@@ -314,7 +185,7 @@ class Branching final {
     std::vector<model::StepExecutionLog> copied;
     if (cut_ == nullptr) return copied;
     std::set<std::int64_t> open = {cut_->execution_order};
-    for (const auto* block : around(*cut_)) open.insert(block->execution_order);
+    for (const auto* block : point_.around(*cut_)) open.insert(block->execution_order);
     for (const auto& row : whole_.log) {
       if (row.execution_order > cut_->execution_order) break;
       copied.push_back(row);
@@ -456,9 +327,9 @@ class Branching final {
   }
 
   [[nodiscard]] std::optional<json::value> output_of(std::int64_t order) const {
-    const auto row = rows_.find(order);
-    if (row == rows_.end()) return {};
-    const auto data = base::parse_json(row->second->result_data.value_or("null"));
+    const auto* row = point_.row(order);
+    if (row == nullptr) return {};
+    const auto data = base::parse_json(row->result_data.value_or("null"));
     const json::value* output = data ? base::at_pointer(*data, "/output") : nullptr;
     if (output == nullptr) return {};
     return *output;
@@ -466,12 +337,8 @@ class Branching final {
 
   // What happened in the parent happened when it happened there.
   void keep_times(store::Commit& commit) const {
-    const auto row_of = [this](std::int64_t order) {
-      const auto found = rows_.find(order);
-      return found == rows_.end() ? nullptr : found->second;
-    };
     for (auto& closed : commit.closed)
-      if (const auto* row = row_of(closed.order); row != nullptr && row->completed_at) {
+      if (const auto* row = point_.row(closed.order); row != nullptr && row->completed_at) {
         closed.completed_at = *row->completed_at;
         closed.memory_mb = row->memory_usage_mb.value_or(0);
       }
@@ -479,7 +346,7 @@ class Branching final {
       message.created_at =
           whole_.messages[static_cast<std::size_t>(message.position.value_or(1) - 1)].created_at;
     for (auto& opened : commit.opened) {
-      const auto* row = row_of(opened.order);
+      const auto* row = point_.row(opened.order);
       if (row == nullptr || row->step_id != opened.step_id || !row->created_at) continue;
       if (opened.status == StepStatus::pending || opened.status == StepStatus::waiting) continue;
       opened.created_at = *row->created_at;
@@ -513,11 +380,10 @@ class Branching final {
   const ProviderSource& providers_;
   const base::Timestamp now_;
 
-  SessionData parent_;
-  store::WholeSession whole_;  // the parent's
-  std::map<std::int64_t, const model::StepExecutionLog*> rows_;
-  std::map<Id, const model::StepExecutionLog*> rows_by_id_;
-  const model::StepExecutionLog* cut_ = nullptr;  // null: the branch begins at the beginning
+  const BranchPoint& point_;
+  const SessionData& parent_;
+  const store::WholeSession& whole_;          // the parent's
+  const model::StepExecutionLog* const cut_;  // null: the branch begins at the beginning
   flow::State state_;  // the parent's before the cut was answered, then the branch's
   flow::Event event_;
   BranchedSession branched_;
@@ -528,7 +394,9 @@ class Branching final {
 base::Result<BranchedSession> branch(db::Connection& connection, FlowCache& flows,
                                      const BranchWish& wish, const ProviderSource& providers,
                                      base::Timestamp now) {
-  return Branching(connection, flows, wish, providers, now).run();
+  auto point = BranchPoint::find(connection, flows, wish.parent, wish.at);
+  if (!point) return point.error();
+  return Branching(connection, flows, wish, providers, now, *point).run();
 }
 
 }  // namespace tertulia::engine

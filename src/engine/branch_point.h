@@ -1,0 +1,55 @@
+// BranchPoint is where a branch begins: the parent as it was read, the last step with an effect up
+// to the one that is branched at, and the machine's state as that step was about to be answered.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "engine/session_data.h"
+#include "store/whole_session.h"
+
+namespace tertulia::engine {
+
+class BranchPoint final {
+ public:
+  using Row = model::StepExecutionLog;
+
+  // `at` is an execution order; 0: before the first step. Errors as `branch` has them.
+  [[nodiscard]] static base::Result<BranchPoint> find(db::Connection& connection, FlowCache& flows,
+                                                      Id parent, std::int64_t at);
+
+  [[nodiscard]] const SessionData& session() const { return session_; }
+  [[nodiscard]] const store::WholeSession& whole() const { return whole_; }
+  // Null where the branch begins at the beginning.
+  [[nodiscard]] const Row* step() const { return step_; }
+  // Its limits are those in force in the parent.
+  [[nodiscard]] const flow::State& state() const { return state_; }
+
+  // The parent's row; null where there is none.
+  [[nodiscard]] const Row* row(std::int64_t order) const;
+  // The rows around a row, innermost first.
+  [[nodiscard]] std::vector<const Row*> around(const Row& row) const;
+  // Null where it is of no step of the flow.
+  [[nodiscard]] const flow::Instruction* instruction_of(const Row& row) const;
+  // "step 3 of session 7 (verdict)"
+  [[nodiscard]] std::string words_of(const Row& row) const;
+
+ private:
+  BranchPoint() = default;
+  [[nodiscard]] base::Result<void> read(db::Connection& connection, FlowCache& flows, Id parent);
+  [[nodiscard]] base::Result<void> find_step(std::int64_t at);
+  [[nodiscard]] base::Result<void> check_blocks(const Row& row) const;
+  [[nodiscard]] base::Result<void> find_state();
+  [[nodiscard]] bool says(const Row& row) const;
+  [[nodiscard]] bool is_done(const Row& row) const;
+
+  SessionData session_;
+  store::WholeSession whole_;
+  std::map<std::int64_t, const Row*> rows_;  // into whole_, whose rows stay where they are
+  std::map<Id, const Row*> rows_by_id_;
+  const Row* step_ = nullptr;
+  flow::State state_;
+};
+
+}  // namespace tertulia::engine
