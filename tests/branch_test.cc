@@ -2,10 +2,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <csignal>
 #include <sstream>
 
 #include "base/json.h"
 #include "support/flows.h"
+#include "support/legacy_database.h"
 #include "support/postgres_server.h"
 #include "support/program.h"
 
@@ -277,6 +279,55 @@ TEST_P(BranchTest, WhatCannotBeBranchedFromIsRefusedAndNothingIsMade) {
     EXPECT_THAT(refused.err, HasSubstr(each.words));
   }
   EXPECT_EQ(sessions(), 3u);
+}
+
+TEST_P(BranchTest, KilledAtItsCommitItIsWholeOrAbsent) {
+  perform();
+  for (const auto& [failpoint, made] :
+       {std::pair("db.commit.before=kill@1", 1u), std::pair("db.commit.after=kill@1", 2u)}) {
+    World struck = world_;
+    struck.environment["TERTULIA_FAILPOINTS"] = failpoint;
+    EXPECT_EQ(struck.run({"session", "branch", "1", "--at", "5"}).signal, SIGKILL);
+    EXPECT_EQ(sessions(), made) << failpoint;
+    EXPECT_EQ(world_.run({"db", "verify"}).status, 0);
+  }
+  const json::object list = object_of(world_.run({"--json", "session", "list"}).out);
+  const std::string id = base::to_text(list.at("items").at(0).at("id"));
+  resume(id);
+  expect_explained(id);
+  EXPECT_EQ(told(id), told("1"));
+}
+
+TEST_P(BranchTest, ASessionUnderWayIsBranchedFromAndGoesOn) {
+  perform({"--create-only"});
+  Running running = world_.start({"run", world_.path("flow.yaml"), "--json", "--seed", "7",
+                                  "--model", "rehearsal?latency=150ms"});
+  ASSERT_TRUE(running.wait_for("\"message\""));
+  const std::string id = branch("2", 1);
+  expect_explained(id);
+  EXPECT_EQ(running.finish().status, 0);
+  expect_explained("2");
+  resume(id);
+  EXPECT_EQ(told(id), told("2"));
+}
+
+TEST(BranchOfAdopted, SessionsOfTheOlderSystemBranchToo) {
+  World world;
+  build_legacy_database(world.path("old.db"));
+  const Finished adopted = world.run({"db", "adopt", world.path("old.db"), "--model", "rehearsal"});
+  ASSERT_EQ(adopted.status, 0) << adopted.err;
+  world.database = world.path("old.db.adopted");
+  for (const char* order : {"1", "3", "5"}) {
+    const Finished made =
+        world.run({"--json", "session", "branch", "5", "--at", order, "--topic", "Another"});
+    ASSERT_EQ(made.status, 0) << made.err;
+    const std::string id = base::to_text(object_of(made.out).at("session_id"));
+    for (int pass = 0; pass < 2; ++pass) {
+      const Finished replay = world.run({"session", "replay", id});
+      EXPECT_EQ(replay.status, 0) << order << replay.out << replay.err;
+      EXPECT_EQ(world.run({"session", "resume", id}).status, 0) << order;
+    }
+  }
 }
 
 constexpr const char* kInterview = R"(tertulia: 1
