@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 #include <yaml-cpp/yaml.h>
 
+#include <charconv>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -94,6 +95,24 @@ class File final {
     fail(node, fmt::format("expected a count such as 500 or 200k, found '{}'", node.Scalar()));
   }
 
+  // 30s, 500ms, 2m.
+  static std::chrono::milliseconds pause(const YAML::Node& node) {
+    const std::string words = text(node);
+    for (const auto& [unit, ms] : {std::pair<std::string_view, std::int64_t>{"ms", 1},
+                                   {"s", 1'000},
+                                   {"m", 60'000},
+                                   {"h", 3'600'000}}) {
+      if (!words.ends_with(unit)) continue;
+      std::int64_t number = 0;
+      const char* const end = words.data() + words.size() - unit.size();
+      const auto read = std::from_chars(words.data(), end, number);
+      if (read.ec == std::errc() && read.ptr == end && number >= 0 && number <= 24 * 3'600'000 / ms)
+        return std::chrono::milliseconds(number * ms);
+    }
+    fail(node,
+         fmt::format("expected a time of at most a day such as 30s or 2m, found '{}'", words));
+  }
+
   static void keys(const YAML::Node& map, const std::string& where,
                    const std::vector<std::string>& known) {
     if (!map.IsMap()) fail(map, "expected a mapping" + where);
@@ -122,7 +141,7 @@ class File final {
     const std::string where = fmt::format(" in the profile '{}'", name);
     keys(node, where,
          {"provider", "model", "base_url", "key", "parameters", "context_window", "price", "limits",
-          "json_schema", "organization", "project"});
+          "breaker", "json_schema", "organization", "project"});
     llm::ModelProfile profile;
     profile.name = name;
     if (!node["provider"]) fail(node, "a profile needs a provider" + where);
@@ -166,6 +185,11 @@ class File final {
       set("requests_per_minute", profile.limits.requests_per_minute);
       set("tokens_per_minute", profile.limits.tokens_per_minute);
       set("concurrent", profile.limits.concurrent);
+    }
+    if (const auto breaker = node["breaker"]) {
+      keys(breaker, where, {"failures", "pause"});
+      if (breaker["failures"]) profile.breaker.failures = count(breaker["failures"]);
+      if (breaker["pause"]) profile.breaker.pause = pause(breaker["pause"]);
     }
     if (const auto parameters = node["parameters"]) set_parameters(profile, parameters, where);
     return profile;

@@ -10,6 +10,8 @@
 
 #include "base/log.h"
 #include "cli/terminal.h"
+#include "llm/gate.h"
+#include "llm/limited_provider.h"
 #include "schema/backup.h"
 #include "schema/proof.h"
 #include "schema/runner.h"
@@ -18,10 +20,31 @@ namespace tertulia::cli {
 
 namespace fs = std::filesystem;
 
-// Providers by what they are made from, so that the sessions of a run share connections.
+// Providers by what they are made from, so that the sessions of a run share connections, and the
+// gates that their calls go through, one a profile.
 struct Context::ProviderCache {
   std::mutex mutex;
+  std::map<std::string, std::shared_ptr<llm::Gate>> gates;
   std::map<std::string, std::shared_ptr<llm::Provider>> providers;
+
+  // Null where nothing limits the profile. Limits are the configuration's of today, not those that
+  // a session was made with: they are about the server, not about what is said.
+  std::shared_ptr<llm::Gate> gate_of(const llm::ModelProfile& frozen, const Config& config,
+                                     llm::Transport& transport) {
+    const auto known = config.models.find(frozen.name);
+    const bool is_same = known != config.models.end() &&
+                         known->second.provider == frozen.provider &&
+                         known->second.base_url == frozen.base_url;
+    const llm::ModelProfile& profile = is_same ? known->second : frozen;
+    const bool is_rehearsed = profile.provider == "rehearsal";
+    if (is_rehearsed && profile.limits == llm::ProfileLimits{}) return nullptr;
+    llm::GateOptions options{
+        .profile = profile.name, .limits = profile.limits, .breaker = profile.breaker};
+    if (is_rehearsed) options.breaker.failures = 0;
+    auto& gate = gates[profile.name + '\n' + profile.base_url];
+    if (!gate) gate = llm::Gate::make(std::move(options), transport);
+    return gate;
+  }
 };
 
 Context::Context() : provider_cache_(std::make_unique<ProviderCache>()) {}
@@ -175,6 +198,8 @@ engine::ProviderSource Context::providers() {
       auto from = recording(profile->recording);
       if (!from) return from.error();
       made = llm::make_replay(std::move(made), recordings_.at(profile->recording));
+    } else if (auto gate = provider_cache_->gate_of(*profile, **in_force, *transport_)) {
+      made = llm::make_limited(std::move(made), std::move(gate));
     }
     auto into = recorder();
     if (!into) return into.error();

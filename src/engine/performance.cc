@@ -277,6 +277,9 @@ void Performance::ask() {
 void Performance::on_answer(std::uint64_t number, llm::Answer answer) {
   if (over_ || number != call_number_) return;
   call_.reset();
+  // The time before its turn at the profile's gate is neither the call's nor the step's.
+  call_started_ += answer.queued;
+  step_started_ += answer.queued;
   if (auto passed = base::failpoint("request.after"); !passed) return end(passed.error());
   if (answer.outcome == llm::Outcome::ok) return take_answer(std::move(answer));
   take_failure(answer, call_made(answer));

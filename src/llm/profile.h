@@ -13,6 +13,7 @@
 
 #include "base/json.h"
 #include "base/result.h"
+#include "llm/breaker.h"
 #include "llm/provider.h"
 #include "llm/rehearsal.h"
 #include "llm/transport.h"
@@ -45,6 +46,7 @@ struct ProfileLimits {
   std::int64_t requests_per_minute = 0;
   std::int64_t tokens_per_minute = 0;
   std::int64_t concurrent = 0;
+  bool operator==(const ProfileLimits&) const = default;
 };
 
 // Where the key comes from; at most one of the two, and none for servers that want none.
@@ -69,6 +71,7 @@ struct ModelProfile {
   std::optional<std::int64_t> context_window;
   std::optional<Price> price;
   ProfileLimits limits;
+  BreakerOptions breaker;    // of no effect on rehearsal, which has no server
   bool json_schema = false;  // the server knows response_format json_schema
   RehearsalOptions rehearsal;
   std::string recording;  // the file that answers in the model's place; empty: the model itself

@@ -130,6 +130,9 @@ json::object ModelProfile::to_json() const {
   if (limits.tokens_per_minute > 0) bounds["tokens_per_minute"] = limits.tokens_per_minute;
   if (limits.concurrent > 0) bounds["concurrent"] = limits.concurrent;
   if (!bounds.empty()) out["limits"] = std::move(bounds);
+  if (breaker != BreakerOptions{})
+    out["breaker"] =
+        json::object{{"failures", breaker.failures}, {"pause_ms", breaker.pause.count()}};
   if (json_schema) out["json_schema"] = true;
   put("recording", recording);
   if (rehearsal.latency.count() > 0 || rehearsal.fail > 0)
@@ -179,6 +182,14 @@ base::Result<ModelProfile> ModelProfile::from_json(const json::value& value) {
     bounds.number("requests_per_minute", out.limits.requests_per_minute);
     bounds.number("tokens_per_minute", out.limits.tokens_per_minute);
     bounds.number("concurrent", out.limits.concurrent);
+    if (auto done = bounds.done(); !done) return std::move(done).error();
+  }
+  if (const json::value* const given = members.take("breaker")) {
+    Members bounds(*given, path + ": breaker");
+    std::int64_t pause_ms = out.breaker.pause.count();
+    bounds.number("failures", out.breaker.failures);
+    bounds.number("pause_ms", pause_ms);
+    out.breaker.pause = std::chrono::milliseconds(pause_ms);
     if (auto done = bounds.done(); !done) return std::move(done).error();
   }
   members.truth("json_schema", out.json_schema);

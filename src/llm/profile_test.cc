@@ -258,6 +258,7 @@ TEST(ModelProfileJson, RoundTrip) {
   full.context_window = 128'000;
   full.price = Price{.input = 0.25, .output = 2};
   full.limits = {.requests_per_minute = 500, .tokens_per_minute = 200'000, .concurrent = 50};
+  full.breaker = {.failures = 3, .pause = std::chrono::seconds(5)};
   full.json_schema = true;
   ModelProfile file = openai_profile("f", "m");
   file.key.file = "/etc/key";
@@ -295,6 +296,7 @@ TEST(ModelProfileJson, NamesTheMemberThatIsWrong) {
            {R"({"provider":"openai","context_window":1.5})", "context_window"},
            {R"({"provider":"openai","price":{"input":"1"}})", "price: input"},
            {R"({"provider":"openai","limits":{"concurrent":true}})", "limits: concurrent"},
+           {R"({"provider":"openai","breaker":{"pause":1}})", "breaker: unknown member pause"},
            {R"({"provider":"openai","json_schema":1})", "json_schema: expected true or false"},
            {R"({"provider":"rehearsal","rehearsal":{"fail":2}})", "fail=2"},
            {R"({"provider":"rehearsal","rehearsal":{"kind":"ok"}})", "kind=ok"},

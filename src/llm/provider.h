@@ -127,6 +127,7 @@ struct Answer {
   std::optional<std::chrono::milliseconds> retry_after;  // what the server asked for
   std::chrono::milliseconds first_token{0};  // from start to the first text; 0 if none came
   std::chrono::milliseconds duration{0};
+  std::chrono::milliseconds queued{0};  // before the start, at the profile's gate (gate.h)
 };
 
 // Deadlines of one attempt. Idle is the time between two *meaningful* events, not bytes.
@@ -138,7 +139,7 @@ struct Deadlines {
 };
 
 // The caller's ears. Both are called on the transport's thread, or on the caller's before `start`
-// returns; `done` exactly once, and nothing after it. They must not block.
+// or `cancel` returns; `done` exactly once, and nothing after it. They must not block.
 struct Listener {
   std::function<void(std::string_view text)> on_text;
   std::function<void(Answer answer)> on_done;
