@@ -95,6 +95,7 @@ void print_json(const base::json::value& value);
 
 // Each adds its commands; one file each.
 void add_run(CLI::App& app, Context& context);
+void add_batch(CLI::App& app, Context& context);
 void add_session(CLI::App& app, Context& context);
 void add_flow(CLI::App& app, Context& context);
 void add_role(CLI::App& app, Context& context);

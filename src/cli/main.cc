@@ -66,6 +66,7 @@ int run(int argc, char** argv) {
   Context context;
   add_globals(app, context);
   add_run(app, context);
+  add_batch(app, context);
   add_session(app, context);
   add_flow(app, context);
   add_role(app, context);

@@ -2,10 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <atomic>
-#include <csignal>
 #include <mutex>
 
+#include "cli/interrupts.h"
 #include "cli/live_view.h"
 #include "cli/person.h"
 #include "cli/session_export.h"
@@ -18,33 +17,6 @@ namespace tertulia::cli {
 namespace {
 
 using std::chrono::milliseconds;
-
-// How often Ctrl-C (or SIGTERM) came. Only the handler writes it.
-volatile std::sig_atomic_t interrupts = 0;
-void on_interrupt(int) {
-  interrupts = interrupts + 1;
-}
-
-class SignalGuard final {
- public:
-  SignalGuard() {
-    interrupts = 0;
-    struct sigaction action {};
-    action.sa_handler = on_interrupt;
-    ::sigaction(SIGINT, &action, &old_int_);
-    ::sigaction(SIGTERM, &action, &old_term_);
-  }
-  SignalGuard(const SignalGuard&) = delete;
-  SignalGuard& operator=(const SignalGuard&) = delete;
-  ~SignalGuard() {
-    ::sigaction(SIGINT, &old_int_, nullptr);
-    ::sigaction(SIGTERM, &old_term_, nullptr);
-  }
-
- private:
-  struct sigaction old_int_ {};
-  struct sigaction old_term_ {};
-};
 
 // Where a model was not reached: which profile, which URL, what to set.
 std::string model_hint(const flow::Cast& cast) {
@@ -130,11 +102,11 @@ base::Result<int> watch(Context& context, const engine::SessionData& session) {
              "watching, not the session)\n",
              session.id);
   LiveView view(session.cast, is_rehearsed(session), context.json);
-  const SignalGuard guard;
+  const InterruptGuard guard;
   std::int64_t position = 0;
   engine::EventBus quiet;
   const auto pause = quiet.subscribe();
-  while (interrupts == 0) {
+  while (interrupts() == 0) {
     show_stored(**reader, session, view, position);
     auto row = store::load_session(**reader, session.id);
     if (!row) return row.error();
@@ -179,7 +151,7 @@ base::Result<int> perform_once(Context& context, model::Id session, const engine
 
   LiveView view(data->cast, is_rehearsed(*data), context.json);
   const auto events = (*engine)->bus().subscribe();
-  const SignalGuard guard;
+  const InterruptGuard guard;
   std::mutex mutex;
   std::optional<engine::Outcome> outcome;
   view.begin(session, data->flow_name, data->topic);
@@ -206,8 +178,8 @@ base::Result<int> perform_once(Context& context, model::Id session, const engine
     } else if (!closed) {
       view.tick();
     }
-    if (interrupts > passed_on) {
-      passed_on = interrupts;
+    if (interrupts() > passed_on) {
+      passed_on = interrupts();
       view.finish();
       if (passed_on == 1) {
         fmt::print(stderr, "\npausing after this step; Ctrl-C again stops it now\n");

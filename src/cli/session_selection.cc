@@ -40,6 +40,8 @@ void add_selection(CLI::App& command, SelectionOptions& options) {
       ->check(CLI::IsMember(
           {"not_started", "running", "waiting", "paused", "finished", "failed", "terminated"}));
   command.add_option("--flow", options.flow, "Only sessions of this flow");
+  command.add_option("--batch", options.batch, "Only sessions of the batch of this number")
+      ->check(CLI::PositiveNumber);
   command.add_option("--older-than", options.older_than,
                      "Only sessions with which nothing was done for so long, such as 90d or 12h");
 }
@@ -54,6 +56,7 @@ base::Result<store::SessionFilter> to_filter(db::Connection& reader,
     if (const auto known = model::from_text<model::SessionStatus>(status))
       filter.statuses.push_back(*known);
   if (!options.flow.empty()) filter.flow = options.flow;
+  if (options.batch > 0) filter.batch = options.batch;
   if (!options.older_than.empty()) {
     auto age = parse_age(options.older_than);
     if (!age) return age.error();

@@ -18,10 +18,11 @@ struct SelectionOptions {
   std::vector<model::Id> ids;
   std::vector<std::string> statuses;
   std::string flow;
+  model::Id batch = 0;  // 0: of any, or none
   std::string older_than;
 
   [[nodiscard]] bool empty() const {
-    return ids.empty() && statuses.empty() && flow.empty() && older_than.empty();
+    return ids.empty() && statuses.empty() && flow.empty() && batch == 0 && older_than.empty();
   }
 };
 

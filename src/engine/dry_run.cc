@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "engine/cost.h"
 #include "engine/session_record.h"
 #include "flow/output_schema.h"
 
@@ -56,11 +57,22 @@ base::Result<flow::Answered> answer_to(const flow::Speak& speak, const llm::Answ
   return answered;
 }
 
-}  // namespace
+// A request of the invented session, and what rehearsal said to it.
+struct DryCall {
+  const flow::Instruction& instruction;
+  const flow::State& state;
+  const base::json::object& model;  // the profile in force
+  const llm::Provider& provider;
+  PreparedRequest& request;
+  const llm::Answer& answer;
+};
+// True ends the run.
+using See = std::function<bool(const DryCall&)>;
 
-base::Result<DryStep> dry_run(const CastingCall& call, const ProfileSource& profiles,
-                              const RoleSource& roles, const ProviderSource& providers,
-                              const std::string& step, std::int64_t visit) {
+// True where `see` ended it, false where the flow did, or its limits.
+base::Result<bool> perform_dry(const CastingCall& call, const ProfileSource& profiles,
+                               const RoleSource& roles, const ProviderSource& providers,
+                               const See& see) {
   auto made = cast(call, profiles, roles);
   if (!made) return made.error();
   auto session = invented_session(call, *made);
@@ -96,32 +108,76 @@ base::Result<DryStep> dry_run(const CastingCall& call, const ProfileSource& prof
       event = words_of_a_person(std::get<flow::AskPerson>(asked.step));
       continue;
     }
-    if (state.status != model::SessionStatus::running || !state.open)
-      return base::Error{
-          .code = base::Code::not_found,
-          .message =
-              fmt::format("an invented session comes to its end before the step '{}' has run "
-                          "{} times",
-                          step, visit),
-          .remedy = "tertulia flow show FLOW lists the steps; try another --seed or --visit"};
+    if (state.status != model::SessionStatus::running || !state.open) return false;
     const auto& instruction =
         session->program().steps[static_cast<size_t>(state.open->instruction)];
     const auto& speak = std::get<flow::Speak>(instruction.step);
     const flow::CastRole* role = session->cast.find(speak.role);
     if (role == nullptr)
       return base::Error{.code = base::Code::internal, .message = "a role without a cast"};
-    auto provider = providers(*model_in_force(*session, speak, *role).model);
+    const base::json::object& model = *model_in_force(*session, speak, *role).model;
+    auto provider = providers(model);
     if (!provider) return provider.error();
     auto prepared = prepare_request(*session, state, record, record, **provider);
     if (!prepared) return prepared.error();
-    const std::string& called = instruction.name.empty() ? speak.role : instruction.name;
-    if (called == step && state.open->visit == visit)
-      return DryStep{state.open->order, *std::move(prepared)};
-    auto answered = answer_to(speak, rehearse(**rehearsal, prepared->request));
+    const llm::Answer answer = rehearse(**rehearsal, prepared->request);
+    if (see({instruction, state, model, **provider, *prepared, answer})) return true;
+    auto answered = answer_to(speak, answer);
     if (!answered) return answered.error();
     if (answered->output) record.put_out(state.open->order, *answered->output);
     event = *std::move(answered);
   }
+}
+
+}  // namespace
+
+base::Result<DryStep> dry_run(const CastingCall& call, const ProfileSource& profiles,
+                              const RoleSource& roles, const ProviderSource& providers,
+                              const std::string& step, std::int64_t visit) {
+  DryStep found;
+  auto ended = perform_dry(call, profiles, roles, providers, [&](const DryCall& each) {
+    const auto& speak = std::get<flow::Speak>(each.instruction.step);
+    const std::string& called = each.instruction.name.empty() ? speak.role : each.instruction.name;
+    if (called != step || each.state.open->visit != visit) return false;
+    found = {each.state.open->order, std::move(each.request)};
+    return true;
+  });
+  if (!ended) return ended.error();
+  if (*ended) return found;
+  return base::Error{
+      .code = base::Code::not_found,
+      .message = fmt::format("an invented session comes to its end before the step '{}' has run "
+                             "{} times",
+                             step, visit),
+      .remedy = "tertulia flow show FLOW lists the steps; try another --seed or --visit"};
+}
+
+base::Result<SessionEstimate> estimate_session(const CastingCall& call,
+                                               const ProfileSource& profiles,
+                                               const RoleSource& roles,
+                                               const ProviderSource& providers) {
+  SessionEstimate sum;
+  sum.cost_usd = 0;
+  auto ended = perform_dry(call, profiles, roles, providers, [&](const DryCall& each) {
+    const llm::Request& request = each.request.request;
+    llm::Usage usage;
+    usage.prompt_tokens = each.provider.estimate_tokens(request.system);
+    for (const llm::Turn& turn : request.turns)
+      usage.prompt_tokens += each.provider.estimate_tokens(turn.text);
+    usage.completion_tokens = each.provider.estimate_tokens(each.answer.text);
+    ++sum.calls;
+    sum.prompt_tokens += usage.prompt_tokens;
+    sum.completion_tokens += usage.completion_tokens;
+    const auto cost = price_of(each.model, usage);
+    if (cost && sum.cost_usd) {
+      *sum.cost_usd += *cost;
+    } else {
+      sum.cost_usd.reset();
+    }
+    return false;
+  });
+  if (!ended) return ended.error();
+  return sum;
 }
 
 }  // namespace tertulia::engine

@@ -92,8 +92,7 @@ void Gate::ended(Ticket ticket, const Answer& answer) {
     const base::SteadyTime now = clock_.steady();
     tokens_.take(charged(answer, flight.tokens) - flight.tokens);
     if (answer.outcome == Outcome::ok && answer.usage.completion_tokens > 0)
-      usual_answer_ +=
-          (static_cast<double>(answer.usage.completion_tokens) - usual_answer_) * 0.05;
+      usual_answer_ += (static_cast<double>(answer.usage.completion_tokens) - usual_answer_) * 0.05;
     const bool asks_for_time =
         answer.outcome == Outcome::rate_limited || answer.outcome == Outcome::server;
     if (asks_for_time && answer.retry_after)
@@ -101,9 +100,10 @@ void Gate::ended(Ticket ticket, const Answer& answer) {
     const Breaker::State before = breaker_.state();
     const bool probe_failed = breaker_.hear(answer.outcome, flight.is_probe, now);
     if (breaker_.state() == Breaker::State::open && before == Breaker::State::closed)
-      spdlog::warn("model profile {}: {} calls failed one after another ({}); the next is sent in {}",
-                   options_.profile, breaker_.failures(), answer.error,
-                   base::duration_words(options_.breaker.pause));
+      spdlog::warn(
+          "model profile {}: {} calls failed one after another ({}); the next is sent in {}",
+          options_.profile, breaker_.failures(), answer.error,
+          base::duration_words(options_.breaker.pause));
     if (breaker_.state() == Breaker::State::closed && before != Breaker::State::closed)
       spdlog::warn("model profile {}: its server answers again", options_.profile);
     if (probe_failed)

@@ -90,7 +90,8 @@ class Gate final : public std::enable_shared_from_this<Gate> {
   Gate(GateOptions options, const base::Clock& clock, Alarm alarm);
   void pump();
   void take_ready(base::SteadyTime now, std::vector<Leaving>& leaving);
-  // When the first in the queue may go, if time alone keeps it; nothing where an end of a call does.
+  // When the first in the queue may go, if time alone keeps it; nothing where an end of a call
+  // does.
   [[nodiscard]] std::optional<base::SteadyTime> first_may_go(base::SteadyTime now);
   void refuse_all(const Refusal& refusal);
 

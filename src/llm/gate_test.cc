@@ -32,18 +32,18 @@ class GateTest : public ::testing::Test {
                        });
   }
   Gate::Ticket enter(int number, std::int64_t tokens = 0) {
-    return gate_->enter(tokens, [this, number](Gate::Ticket ticket,
-                                               const std::optional<Gate::Refusal>& refusal,
-                                               milliseconds queued) {
-      if (refusal) {
-        refused_.push_back(number);
-        refusal_ = *refusal;
-        return;
-      }
-      sent_.push_back(number);
-      tickets_[number] = ticket;
-      queued_[number] = queued;
-    });
+    return gate_->enter(
+        tokens, [this, number](Gate::Ticket ticket, const std::optional<Gate::Refusal>& refusal,
+                               milliseconds queued) {
+          if (refusal) {
+            refused_.push_back(number);
+            refusal_ = *refusal;
+            return;
+          }
+          sent_.push_back(number);
+          tickets_[number] = ticket;
+          queued_[number] = queued;
+        });
   }
   void end(int number, Outcome outcome = Outcome::ok, std::int64_t tokens = 0,
            std::optional<milliseconds> retry_after = {}) {
@@ -270,10 +270,10 @@ TEST(BreakerTest, EveryOutcomeIsAFailureASuccessOrNothing) {
     static_cast<void>(breaker.hear(Outcome::server, false, now));
     static_cast<void>(breaker.hear(outcome, false, now));
     const bool opened = breaker.state() == Breaker::State::open;
-    const bool fails = outcome == Outcome::connection || outcome == Outcome::server ||
-                       outcome == Outcome::timeout;
+    const bool fails =
+        outcome == Outcome::connection || outcome == Outcome::server || outcome == Outcome::timeout;
     EXPECT_EQ(opened, fails) << outcome_name(outcome);
-    EXPECT_EQ(breaker.failures(), fails                            ? 2
+    EXPECT_EQ(breaker.failures(), fails                           ? 2
                                   : outcome == Outcome::cancelled ? 1
                                                                   : 0)
         << outcome_name(outcome);

@@ -23,9 +23,9 @@ class Passage final : public std::enable_shared_from_this<Passage> {
 
   void enter(std::int64_t tokens) {
     ticket_ = gate_->enter(
-        tokens, [self = shared_from_this()](Gate::Ticket ticket,
-                                            const std::optional<Gate::Refusal>& refusal,
-                                            milliseconds queued) {
+        tokens,
+        [self = shared_from_this()](
+            Gate::Ticket ticket, const std::optional<Gate::Refusal>& refusal, milliseconds queued) {
           if (refusal) return self->refuse(*refusal, queued);
           self->go(ticket, queued);
         });

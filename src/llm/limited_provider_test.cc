@@ -125,7 +125,8 @@ TEST_F(Limited, CallsThatEndAtOnceGoThroughOneByOne) {
   int done = 0;
   std::vector<std::unique_ptr<Call>> calls;
   for (int i = 0; i < 10'000; ++i)
-    calls.push_back(provider->start({}, {}, {}, {.on_text = {}, .on_done = [&](Answer) { ++done; }}));
+    calls.push_back(
+        provider->start({}, {}, {}, {.on_text = {}, .on_done = [&](Answer) { ++done; }}));
   EXPECT_EQ(done, 0);
   EXPECT_EQ(gate->waiting(), 9'999u);
   inner->held.on_done({});

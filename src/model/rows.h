@@ -182,6 +182,26 @@ struct Lease {
   std::optional<std::string> request;  // what another process asks of the holder: pause, cancel
 };
 
+// A run of one flow version over many inputs, each a session.
+struct Batch {
+  Id id = 0;
+  std::string identity;  // SHA-256 of what makes it this batch: flow, model, inputs file, name
+  std::string name;      // for people
+  Id flow_version_id = 0;
+  Timestamp created_at;
+};
+
+// An input of a batch, tied to its session by the transaction that made that.
+struct BatchInput {
+  Id id = 0;
+  Id batch_id = 0;
+  std::string input_id;
+  std::string input_sha256;
+  std::optional<Id> session_id;      // NULL once that session was deleted
+  std::optional<std::int64_t> line;  // of its result, in the order of completion; NULL: none yet
+  Timestamp created_at;
+};
+
 // A value of the older system that has no place in its row any more, as it was.
 struct AdoptedLeftover {
   Id id = 0;

@@ -282,6 +282,46 @@ struct Declared<model::Lease> : TableDefaults {
 };
 
 template <>
+struct Declared<model::Batch> : TableDefaults {
+  using Row = model::Batch;
+  static constexpr std::string_view table = "batches";
+  static constexpr auto columns =
+      std::tuple(column("id", &Row::id).generated_key(),                                       //
+                 column("identity", &Row::identity).varchar(64),                               //
+                 column("name", &Row::name),                                                   //
+                 column("flow_version_id", &Row::flow_version_id).refers_to("flow_versions"),  //
+                 column("created_at", &Row::created_at));
+  static constexpr std::array indexes = {
+      Index{.name = "idx_batches_identity", .columns = "identity", .unique = true},
+      Index{.name = "idx_batches_flow_version", .columns = "flow_version_id"}};
+};
+
+template <>
+struct Declared<model::BatchInput> : TableDefaults {
+  using Row = model::BatchInput;
+  static constexpr std::string_view table = "batch_inputs";
+  static constexpr auto columns =
+      std::tuple(column("id", &Row::id).generated_key(),                        //
+                 column("batch_id", &Row::batch_id).refers_to("batches"),       //
+                 column("input_id", &Row::input_id),                            //
+                 column("input_sha256", &Row::input_sha256).varchar(64),        //
+                 column("session_id", &Row::session_id).refers_to("sessions"),  //
+                 column("line", &Row::line),                                    //
+                 column("created_at", &Row::created_at));
+  static constexpr std::array indexes = {
+      Index{.name = "idx_batch_inputs_input", .columns = "batch_id, input_id", .unique = true},
+      Index{.name = "idx_batch_inputs_line",
+            .columns = "batch_id, line",
+            .where = "line IS NOT NULL",
+            .unique = true},
+      Index{.name = "idx_batch_inputs_session",
+            .columns = "session_id",
+            .where = "session_id IS NOT NULL",
+            .unique = true}};
+  static constexpr std::array<std::string_view, 1> checks = {"line > 0"};
+};
+
+template <>
 struct Declared<model::AdoptedLeftover> : TableDefaults {
   using Row = model::AdoptedLeftover;
   static constexpr std::string_view table = "adopted_leftovers";

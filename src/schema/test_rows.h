@@ -44,6 +44,12 @@ INSERT INTO machine_states (session_id, state, updated_at) VALUES (1, '{}', '202
 INSERT INTO model_calls (log_id, attempt, outcome, profile, provider, model, started_at)
 VALUES (1, 1, 'ok', 'p', 'rehearsal', 'm', '2026-01-02T03:04:05Z');
 INSERT INTO leases (session_id, token, node) VALUES (1, 1, '');
+INSERT INTO batches (identity, name, flow_version_id, created_at)
+VALUES ('bb', 'debate over inputs.jsonl', 1, '2026-01-02T03:04:05Z');
+INSERT INTO batch_inputs (batch_id, input_id, input_sha256, session_id, line, created_at)
+VALUES (1, '第一', 'cc', 1, 1, '2026-01-02T03:04:05Z');
+INSERT INTO batch_inputs (batch_id, input_id, input_sha256, created_at)
+VALUES (1, 'second', 'dd', '2026-01-02T03:04:05Z');
 INSERT INTO adopted_leftovers (table_name, row_id, column_name, value)
 VALUES ('flow_steps', 1, 'loop_config', '{}');
 INSERT INTO adopted_notes (kind, table_name, row_id, words, created_at)

@@ -1,4 +1,4 @@
-// The parameters $1 to $6 by which statements ask which sessions are meant (sql/session.sql).
+// The parameters $1 to $7 by which statements ask which sessions are meant (sql/session.sql).
 #pragma once
 
 #include <string>

@@ -45,6 +45,13 @@ SessionSummary read_summary(const db::Row& row) {
 base::Result<Id> create_session(db::Connection& connection, const NewSession& wanted) {
   auto transaction = db::Transaction::begin(connection);
   if (!transaction) return transaction.error();
+  auto id = create_session_within(connection, wanted);
+  if (!id) return id.error();
+  if (auto done = transaction->commit(); !done) return done.error();
+  return id;
+}
+
+base::Result<Id> create_session_within(db::Connection& connection, const NewSession& wanted) {
   Times times;
   const db::Param now = times.param(wanted.now);
   Id id = 0;
@@ -67,7 +74,6 @@ base::Result<Id> create_session(db::Connection& connection, const NewSession& wa
         {&sql::insert_session_role, {param(id), param(role.ref), param(role.role_id), now}, 1});
   works.push_back({&sql::store_machine_state, {param(id), param(wanted.state), now}, 1});
   if (auto done = connection.run_batch(works); !done) return done.error();
-  if (auto done = transaction->commit(); !done) return done.error();
   return id;
 }
 
@@ -133,9 +139,9 @@ base::Result<void> delete_session(db::Connection& connection, Id id) {
   auto transaction = db::Transaction::begin(connection);
   if (!transaction) return transaction.error();
   const std::vector<db::Param> params = {param(id)};
-  for (const db::Sql* each :
-       {&sql::delete_model_calls, &sql::delete_log, &sql::delete_messages,
-        &sql::delete_machine_state, &sql::delete_session_roles, &sql::delete_lease}) {
+  for (const db::Sql* each : {&sql::delete_model_calls, &sql::delete_log, &sql::delete_messages,
+                              &sql::delete_machine_state, &sql::delete_session_roles,
+                              &sql::delete_lease, &sql::untie_batch_input}) {
     if (auto done = connection.run(*each, params); !done) return done.error();
   }
   auto deleted = connection.run(sql::delete_session, params);

@@ -32,6 +32,9 @@ struct NewSession {
 };
 // The new session's id. Session, cast and state are one transaction.
 [[nodiscard]] base::Result<Id> create_session(db::Connection& connection, const NewSession& wanted);
+// The same inside the caller's transaction.
+[[nodiscard]] base::Result<Id> create_session_within(db::Connection& connection,
+                                                     const NewSession& wanted);
 
 // not_found names the id.
 [[nodiscard]] base::Result<model::Session> load_session(db::Connection& connection, Id id);
@@ -46,6 +49,7 @@ struct SessionFilter {
   std::vector<model::SessionStatus> statuses = {};  // empty: all
   std::optional<std::string> flow = {};
   std::optional<base::Timestamp> changed_before = {};  // nothing was done with them since
+  std::optional<Id> batch = {};
 };
 // A page of them.
 struct SessionPage {

@@ -30,8 +30,10 @@ WHERE (CAST($1 AS TEXT) IS NULL OR CAST($1 AS TEXT) LIKE '%,' || s.status || ',%
   AND s.updated_at < $3
   AND (CAST($4 AS TEXT) IS NULL OR CAST($4 AS TEXT) LIKE '%,' || s.id || ',%')
   AND s.id BETWEEN $5 AND $6
+  AND (CAST($7 AS BIGINT) IS NULL
+       OR s.id IN (SELECT b.session_id FROM batch_inputs b WHERE b.batch_id = CAST($7 AS BIGINT)))
 ORDER BY s.id DESC
-LIMIT $7;
+LIMIT $8;
 
 -- name: count_sessions
 SELECT count(*)
@@ -41,7 +43,9 @@ WHERE (CAST($1 AS TEXT) IS NULL OR CAST($1 AS TEXT) LIKE '%,' || s.status || ',%
   AND (CAST($2 AS TEXT) IS NULL OR f.name = CAST($2 AS TEXT))
   AND s.updated_at < $3
   AND (CAST($4 AS TEXT) IS NULL OR CAST($4 AS TEXT) LIKE '%,' || s.id || ',%')
-  AND s.id BETWEEN $5 AND $6;
+  AND s.id BETWEEN $5 AND $6
+  AND (CAST($7 AS BIGINT) IS NULL
+       OR s.id IN (SELECT b.session_id FROM batch_inputs b WHERE b.batch_id = CAST($7 AS BIGINT)));
 
 -- name: select_session_roles
 SELECT * FROM session_roles WHERE session_id = $1 ORDER BY id;

@@ -1,4 +1,4 @@
--- What sessions took, grouped in four ways with the same columns. $1 to $6 say which sessions: see
+-- What sessions took, grouped in four ways with the same columns. $1 to $7 say which sessions: see
 -- session.sql. Tokens, cost and duration are those of the calls to models, failed ones included.
 
 -- name: stats_by_flow
@@ -10,6 +10,8 @@ WITH chosen AS (
       AND s.updated_at < $3
       AND (CAST($4 AS TEXT) IS NULL OR CAST($4 AS TEXT) LIKE '%,' || s.id || ',%')
       AND s.id BETWEEN $5 AND $6
+      AND (CAST($7 AS BIGINT) IS NULL
+           OR s.id IN (SELECT b.session_id FROM batch_inputs b WHERE b.batch_id = CAST($7 AS BIGINT)))
 ), steps AS (
     SELECT session_id, count(*) AS steps
     FROM step_execution_logs
@@ -43,6 +45,8 @@ WITH chosen AS (
       AND s.updated_at < $3
       AND (CAST($4 AS TEXT) IS NULL OR CAST($4 AS TEXT) LIKE '%,' || s.id || ',%')
       AND s.id BETWEEN $5 AND $6
+      AND (CAST($7 AS BIGINT) IS NULL
+           OR s.id IN (SELECT b.session_id FROM batch_inputs b WHERE b.batch_id = CAST($7 AS BIGINT)))
 ), steps AS (
     SELECT session_id, count(*) AS steps
     FROM step_execution_logs
@@ -77,6 +81,8 @@ WITH chosen AS (
       AND s.updated_at < $3
       AND (CAST($4 AS TEXT) IS NULL OR CAST($4 AS TEXT) LIKE '%,' || s.id || ',%')
       AND s.id BETWEEN $5 AND $6
+      AND (CAST($7 AS BIGINT) IS NULL
+           OR s.id IN (SELECT b.session_id FROM batch_inputs b WHERE b.batch_id = CAST($7 AS BIGINT)))
 ), calls AS (
     SELECT log_id, count(*) AS calls,
            sum(CASE WHEN outcome = 'ok' THEN 0 ELSE 1 END) AS failed,
@@ -106,6 +112,8 @@ WITH chosen AS (
       AND s.updated_at < $3
       AND (CAST($4 AS TEXT) IS NULL OR CAST($4 AS TEXT) LIKE '%,' || s.id || ',%')
       AND s.id BETWEEN $5 AND $6
+      AND (CAST($7 AS BIGINT) IS NULL
+           OR s.id IN (SELECT b.session_id FROM batch_inputs b WHERE b.batch_id = CAST($7 AS BIGINT)))
 )
 SELECT c.provider || '/' || c.model AS name, count(DISTINCT l.session_id) AS sessions,
        count(DISTINCT c.log_id) AS steps, count(*) AS calls,

@@ -1,0 +1,2 @@
+DROP TABLE batch_inputs;
+DROP TABLE batches;
