@@ -42,9 +42,9 @@ std::string quoted(const std::string& word) {
 
 // The command that goes on with the batch.
 std::string again(const Context& context, const BatchFlags& flags, const std::string& model) {
-  std::string line = fmt::format("tertulia batch {} --inputs {} --out {} --model {}",
-                                 quoted(flags.flow), quoted(flags.inputs), quoted(flags.out),
-                                 quoted(model));
+  std::string line =
+      fmt::format("tertulia batch {} --inputs {} --out {} --model {}", quoted(flags.flow),
+                  quoted(flags.inputs), quoted(flags.out), quoted(model));
   const auto add = [&](std::string_view option, const std::string& value) {
     if (!value.empty()) line += fmt::format(" {} {}", option, quoted(value));
   };
@@ -92,9 +92,8 @@ int say_estimate(const Context& context, const engine::BatchEstimate& estimate) 
   fmt::print("  prompt tokens      about {}\n", whole(estimate.prompt_tokens));
   fmt::print("  completion tokens  about {} (rehearsal's words; a model may say more)\n",
              whole(estimate.completion_tokens));
-  fmt::print("  cost               {}\n",
-             estimate.cost_usd ? "about " + dollars(*estimate.cost_usd)
-                               : "unknown: a profile has no price");
+  fmt::print("  cost               {}\n", estimate.cost_usd ? "about " + dollars(*estimate.cost_usd)
+                                                            : "unknown: a profile has no price");
   return kExitDone;
 }
 
@@ -162,13 +161,15 @@ int say_report(const Context& context, const BatchFlags& flags, const std::strin
       fmt::print(stderr, "paused; nothing is lost. To go on:\n{}\n", go_on);
       break;
     case engine::BatchReport::Ending::max_cost:
-      fmt::print(stderr, "stopped: another session might cost more than --max-cost leaves. To go "
-                         "on:\n{} --max-cost MORE\n",
+      fmt::print(stderr,
+                 "stopped: another session might cost more than --max-cost leaves. To go "
+                 "on:\n{} --max-cost MORE\n",
                  go_on);
       break;
     case engine::BatchReport::Ending::unavailable:
-      fmt::print(stderr, "stopped: session after session could not use the model; see to its key "
-                         "and address, then\n{}\n",
+      fmt::print(stderr,
+                 "stopped: session after session could not use the model; see to its key "
+                 "and address, then\n{}\n",
                  go_on);
       break;
   }
@@ -211,9 +212,10 @@ base::Result<int> run(Context& context, const BatchFlags& flags) {
   if (!config) return config.error();
   const Setting& model = (*config)->model;
   if (model.source == "built-in")
-    return base::Error{.code = base::Code::invalid,
-                       .message = "a batch wants to be told which model speaks",
-                       .remedy = "--model PROFILE or provider/model; --model rehearsal costs nothing"};
+    return base::Error{
+        .code = base::Code::invalid,
+        .message = "a batch wants to be told which model speaks",
+        .remedy = "--model PROFILE or provider/model; --model rehearsal costs nothing"};
   auto profile = context.profiles()(model.value);
   if (!profile) return profile.error();
   auto text = find_flow_text(context, flags.flow);
@@ -232,11 +234,10 @@ base::Result<int> run(Context& context, const BatchFlags& flags) {
   options.call.version = &flow->saved.version;
   options.call.profile = model.value;
   options.model = identity_of(*profile);
-  options.view = {.format = *engine::batch_format_from(flags.format),
-                  .as = flags.as,
-                  .roles = flags.roles};
-  const std::int64_t at_once = profile->limits.concurrent > 0 ? profile->limits.concurrent
-                                                              : kConcurrency;
+  options.view = {
+      .format = *engine::batch_format_from(flags.format), .as = flags.as, .roles = flags.roles};
+  const std::int64_t at_once =
+      profile->limits.concurrent > 0 ? profile->limits.concurrent : kConcurrency;
   options.concurrency =
       static_cast<std::size_t>(flags.concurrency > 0 ? flags.concurrency : at_once);
   if (flags.max_cost >= 0) options.max_cost_usd = flags.max_cost;
@@ -269,8 +270,9 @@ void add_batch(CLI::App& app, Context& context) {
       ->add_option("--inputs", flags->inputs,
                    "JSON Lines, or CSV (.csv): id, topic, vars, cast, seed")
       ->required();
-  command->add_option("--out", flags->out, "Where results go, a line each; gone on with if it is "
-                                           "there");
+  command->add_option("--out", flags->out,
+                      "Where results go, a line each; gone on with if it is "
+                      "there");
   command->add_option("--model", context.flags.model,
                       "A profile, or provider/model[@base-url], or rehearsal; must be said");
   command
@@ -289,6 +291,8 @@ void add_batch(CLI::App& app, Context& context) {
   command->add_option("--as", flags->as, "The role that is the assistant (openai, sharegpt)");
   command->add_option("--roles", flags->roles, "Whose words are kept: a,b (everybody's)")
       ->delimiter(',');
+  command->add_option("--script", context.script_file,
+                      "What rehearsal says, by step and iteration (YAML)");
   command->add_option("--name", flags->name,
                       "Tells batches of the same flow, model and inputs apart");
   command->footer(

@@ -38,7 +38,8 @@ base::SteadyTime steady_now() {
 // The engine's writer from this thread: performed in its group's transaction, and waited for.
 base::Result<void> write(Writer& writer, Writer::Work work) {
   std::promise<base::Result<void>> done;
-  writer.submit(std::move(work), [&](base::Result<void> result) { done.set_value(std::move(result)); });
+  writer.submit(std::move(work),
+                [&](base::Result<void> result) { done.set_value(std::move(result)); });
   return done.get_future().get();
 }
 
@@ -105,8 +106,9 @@ base::Result<void> Batch::check_price(const store::NewSession& session) const {
                        .message = fmt::format("a limit on cost needs a price, and the profile {} "
                                               "has none",
                                               profile),
-                       .remedy = "give it one in the configuration: price: { input: 0.25, output: "
-                                 "2.00 }, in US dollars a million tokens"};
+                       .remedy =
+                           "give it one in the configuration: price: { input: 0.25, output: "
+                           "2.00 }, in US dollars a million tokens"};
   };
   auto cast = flow::Cast::from_text(session.roles_snapshot);
   if (!cast) return cast.error();
@@ -169,8 +171,7 @@ base::Result<BatchEstimate> Batch::estimate() const {
     if (!*input) break;
     if (at % stride != 0) continue;
     auto each = estimate_session(call_of(**input), profiles_, roles_, providers_);
-    if (!each)
-      return each.error().in(fmt::format("{}:{}", options_.inputs, (*input)->line));
+    if (!each) return each.error().in(fmt::format("{}:{}", options_.inputs, (*input)->line));
     ++sum.sampled;
     sum.calls += static_cast<double>(each->calls);
     sum.prompt_tokens += static_cast<double>(each->prompt_tokens);
@@ -199,12 +200,12 @@ base::Result<BatchReport> Batch::run(Engine& engine, db::Connection& reader, con
   base::Result<void> done;
   engine.writer().run([&](db::Connection& connection) {
     auto batch = store::find_or_make_batch(
-        connection, {.identity = identity(),
-                     .name = fmt::format("{} over {}{}", options_.call.program->name,
-                                         options_.inputs,
-                                         options_.name.empty() ? "" : " (" + options_.name + ")"),
-                     .flow_version_id = options_.call.version->id,
-                     .now = base::Clock::system().now()});
+        connection,
+        {.identity = identity(),
+         .name = fmt::format("{} over {}{}", options_.call.program->name, options_.inputs,
+                             options_.name.empty() ? "" : " (" + options_.name + ")"),
+         .flow_version_id = options_.call.version->id,
+         .now = base::Clock::system().now()});
     if (batch) {
       batch_ = batch->id;
     } else {
@@ -275,8 +276,8 @@ base::Result<void> Batch::check_last_line() {
   auto row = store::load_batch_lines(*reader_, batch_, written, 1);
   if (!row) return row.error();
   if (row->empty() || !row->front().session_id) return {};  // deleted: nothing to compare with
-  auto line = result_line(*reader_, flows_, options_.view, row->front().input_id,
-                          *row->front().session_id);
+  auto line =
+      result_line(*reader_, flows_, options_.view, row->front().input_id, *row->front().session_id);
   if (!line) return line.error();
   if (*line != output_->last_line()) return other;
   return {};
@@ -288,10 +289,10 @@ base::Result<void> Batch::write_lines(std::int64_t through) {
     auto rows = store::load_batch_lines(*reader_, batch_, output_->lines() + 1, kGroup);
     if (!rows) return rows.error();
     if (rows->empty() || rows->front().line != output_->lines() + 1)
-      return base::Error{.code = base::Code::storage,
-                         .message = fmt::format("batch {} has no line {}", batch_,
-                                                output_->lines() + 1),
-                         .remedy = "tertulia db verify"};
+      return base::Error{
+          .code = base::Code::storage,
+          .message = fmt::format("batch {} has no line {}", batch_, output_->lines() + 1),
+          .remedy = "tertulia db verify"};
     for (const auto& row : *rows) {
       if (!row.session_id)
         return base::Error{
@@ -386,7 +387,8 @@ base::Result<void> Batch::start_some() {
 
 bool Batch::may_afford_another() const {
   if (!options_.max_cost_usd) return true;
-  const double each = ended_ > 0 ? cost_ / static_cast<double>(ended_) : estimated_each_.value_or(0);
+  const double each =
+      ended_ > 0 ? cost_ / static_cast<double>(ended_) : estimated_each_.value_or(0);
   const double kept_back = each * static_cast<double>(in_flight_.size() + 1);
   return cost_ + kept_back <= *options_.max_cost_usd;
 }
@@ -438,8 +440,7 @@ base::Result<void> Batch::sort_in(BatchInput input,
   return {};
 }
 
-base::Result<void> Batch::make(
-    const std::vector<std::pair<BatchInput, store::NewSession>>& fresh) {
+base::Result<void> Batch::make(const std::vector<std::pair<BatchInput, store::NewSession>>& fresh) {
   if (fresh.empty()) return {};
   std::vector<Id> ids;
   auto done = write(engine_->writer(), [&](db::Connection& connection) -> base::Result<void> {
@@ -497,8 +498,7 @@ base::Result<void> Batch::take(const Outcome& outcome) {
   ++ended_;
   if (outcome.error) {
     last_failure_ = outcome.error->message;
-    if (not_begun_.size() < kMostNotBegun)
-      not_begun_[outcome.session_id] = outcome.error->message;
+    if (not_begun_.size() < kMostNotBegun) not_begun_[outcome.session_id] = outcome.error->message;
   } else {
     last_failure_ = reason_of({.id = 0,
                                .input_id = {},
@@ -597,10 +597,9 @@ BatchProgress Batch::progress() const {
   const std::int64_t ended = done_now_ + failed_;
   const std::int64_t left = total_ - lines_ - failed_;
   if (ended > 0)
-    now.left = milliseconds(static_cast<std::int64_t>(static_cast<double>(now.elapsed.count()) /
-                                                      static_cast<double>(ended) *
-                                                      static_cast<double>(std::max<std::int64_t>(
-                                                          0, left))));
+    now.left = milliseconds(static_cast<std::int64_t>(
+        static_cast<double>(now.elapsed.count()) / static_cast<double>(ended) *
+        static_cast<double>(std::max<std::int64_t>(0, left))));
   return now;
 }
 

@@ -34,11 +34,11 @@
 namespace tertulia::engine {
 
 struct BatchOptions {
-  std::string inputs;      // a path
-  std::string out;         // a path
-  std::string name;        // tells batches of the same flow and inputs apart; may be empty
-  CastingCall call;        // what all sessions share; topic, cast and the like are the inputs'
-  base::json::value model; // the profile that `call` names, as a part of the identity
+  std::string inputs;       // a path
+  std::string out;          // a path
+  std::string name;         // tells batches of the same flow and inputs apart; may be empty
+  CastingCall call;         // what all sessions share; topic, cast and the like are the inputs'
+  base::json::value model;  // the profile that `call` names, as a part of the identity
   BatchView view;
   std::size_t concurrency = 64;
   std::optional<double> max_cost_usd;  // of the whole batch, earlier runs included
@@ -66,10 +66,10 @@ struct BatchReport {
   Ending ending = Ending::complete;
   model::Id batch = 0;
   BatchProgress progress;
-  store::UsageSum usage;       // of the batch
-  std::int64_t failures = 0;   // lines of `failures_file`
-  std::string failures_file;   // OUT.failures.jsonl; empty where there are none
-  std::string last_failure;    // in words
+  store::UsageSum usage;      // of the batch
+  std::int64_t failures = 0;  // lines of `failures_file`
+  std::string failures_file;  // OUT.failures.jsonl; empty where there are none
+  std::string last_failure;   // in words
 };
 
 struct BatchEstimate {
@@ -116,8 +116,8 @@ class Batch final {
   [[nodiscard]] base::Result<void> check_last_line();
   [[nodiscard]] base::Result<void> write_lines(std::int64_t through);
   [[nodiscard]] base::Result<void> read_more();
-  [[nodiscard]] base::Result<void> sort_in(BatchInput input,
-                                           std::vector<std::pair<BatchInput, store::NewSession>>& fresh);
+  [[nodiscard]] base::Result<void> sort_in(
+      BatchInput input, std::vector<std::pair<BatchInput, store::NewSession>>& fresh);
   [[nodiscard]] base::Result<void> make(
       const std::vector<std::pair<BatchInput, store::NewSession>>& fresh);
   [[nodiscard]] base::Result<void> start_some();

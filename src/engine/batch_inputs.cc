@@ -83,8 +83,9 @@ base::Result<BatchInputs> BatchInputs::open(const std::string& path) {
   const auto refuse = [&](std::string_view why) {
     return base::Error{.code = base::Code::invalid,
                        .message = fmt::format("{}: {}", path, why),
-                       .remedy = "--inputs names a file of JSON Lines, or of CSV with the ending "
-                                 ".csv"};
+                       .remedy =
+                           "--inputs names a file of JSON Lines, or of CSV with the ending "
+                           ".csv"};
   };
   std::error_code failed;
   if (std::filesystem::is_directory(path, failed)) return refuse("this is a folder");
@@ -257,8 +258,9 @@ base::Result<void> BatchInputs::read_header() {
 base::Result<BatchInput> BatchInputs::from_record(std::int64_t at,
                                                   std::vector<std::string> fields) const {
   if (fields.size() != columns_.size())
-    return error(at, fmt::format("the first line names {} columns, this one has {}",
-                                 columns_.size(), fields.size()),
+    return error(at,
+                 fmt::format("the first line names {} columns, this one has {}", columns_.size(),
+                             fields.size()),
                  "a comma within a field wants quotes around it");
   BatchInput input{.id = std::to_string(at), .line = at};
   for (std::size_t i = 0; i < fields.size(); ++i) {

@@ -2,8 +2,9 @@
 // more than one. A line (or record) is at most kMaxInputBytes. An error is invalid and names the
 // place as FILE:LINE.
 //
-//   JSON Lines   {"id": "a1", "topic": "Tea", "vars": {"passes": 2}, "cast": {"pro": "Ann"}, "seed": 7}
-//   CSV          a first line with the names id, topic, seed, vars.NAME, cast.REF; quotes as RFC 4180
+//   JSON Lines   {"id": "a1", "topic": "Tea", "vars": {"passes": 2}, "cast": {"pro": "Ann"},
+//   "seed": 7} CSV          a first line with the names id, topic, seed, vars.NAME, cast.REF;
+//   quotes as RFC 4180
 //
 // Every member may be left out. An input without an id has the number of its line as its id.
 #pragma once

@@ -63,9 +63,10 @@ std::vector<ChatTurn> chat(const BatchView& view, const SessionData& session,
     if (!keeps(view, each.role)) continue;
     const bool own = each.role == view.as;
     if (turns.empty() && own) turns.push_back({.own = false, .text = session.topic});
-    const std::string text = own || others.size() < 2
-                                 ? each.text
-                                 : fmt::format("{}: {}", name_of(session.cast, each.role), each.text);
+    const std::string text =
+        own || others.size() < 2
+            ? each.text
+            : fmt::format("{}: {}", name_of(session.cast, each.role), each.text);
     if (!turns.empty() && turns.back().own == own) {
       turns.back().text += "\n\n" + text;
     } else {
@@ -116,15 +117,16 @@ base::Result<void> check_view(const BatchView& view, const flow::Program& progra
   for (const std::string& ref : named) {
     if (program.role(ref) != nullptr) continue;
     const std::string near = base::near_name(ref, known);
-    return refuse(fmt::format("the flow has no role '{}'{}", ref,
-                              near.empty() ? std::string()
-                                           : fmt::format("; did you mean '{}'?", near)));
+    return refuse(
+        fmt::format("the flow has no role '{}'{}", ref,
+                    near.empty() ? std::string() : fmt::format("; did you mean '{}'?", near)));
   }
   if (view.format == BatchFormat::jsonl) return {};
-  if (view.as.empty()) return refuse("this format wants --as ROLE: whose words are the assistant's");
+  if (view.as.empty())
+    return refuse("this format wants --as ROLE: whose words are the assistant's");
   if (!keeps(view, view.as))
-    return refuse(fmt::format("--as {} is not among --roles, so none of its words would be kept",
-                              view.as));
+    return refuse(
+        fmt::format("--as {} is not among --roles, so none of its words would be kept", view.as));
   return {};
 }
 

@@ -204,8 +204,8 @@ TEST_P(Runner, RowsThatGoUnaskedStopIt) {
   EXPECT_EQ(refused.error().code, base::Code::conflict) << refused.error().message;
   EXPECT_THAT(refused.error().message,
               database_.engine() == db::Engine::sqlite
-                  ? HasSubstr("0011_more: sessions had 2 rows and would have 1")
-                  : HasSubstr("0011_more: adopted_notes had 1 rows and would have 0"));
+                  ? HasSubstr("_more: sessions had 2 rows and would have 1")
+                  : HasSubstr("_more: adopted_notes had 1 rows and would have 0"));
   EXPECT_EQ(contents(shape()), before);
 }
 

@@ -30,17 +30,17 @@ base::Result<std::optional<BatchInputState>> find_batch_input(db::Connection& co
                                                               const std::string& input_id) {
   std::optional<BatchInputState> found;
   Reader<model::BatchInput> reader;
-  auto done = connection.each(
-      sql::select_batch_input, std::vector{param(batch), param(input_id)},
-      [&](const db::Row& row) -> base::Result<void> {
-        auto input = reader.read(row);
-        if (!input) return input.error();
-        found = BatchInputState{.input = *std::move(input), .status = {}};
-        const int status = row.size() - 1;
-        if (!row.is_null(status))
-          found->status = model::from_text<model::SessionStatus>(row.text(status));
-        return {};
-      });
+  auto done = connection.each(sql::select_batch_input, std::vector{param(batch), param(input_id)},
+                              [&](const db::Row& row) -> base::Result<void> {
+                                auto input = reader.read(row);
+                                if (!input) return input.error();
+                                found = BatchInputState{.input = *std::move(input), .status = {}};
+                                const int status = row.size() - 1;
+                                if (!row.is_null(status))
+                                  found->status =
+                                      model::from_text<model::SessionStatus>(row.text(status));
+                                return {};
+                              });
   if (!done) return done.error();
   return found;
 }
@@ -61,8 +61,7 @@ base::Result<void> tie_batch_input(db::Connection& connection, const model::Batc
 }
 
 base::Result<void> assign_batch_line(db::Connection& connection, Id batch, Id session) {
-  auto done =
-      connection.run(sql::assign_batch_line, std::vector{param(batch), param(session)});
+  auto done = connection.run(sql::assign_batch_line, std::vector{param(batch), param(session)});
   if (!done) return done.error();
   return {};
 }
