@@ -100,7 +100,7 @@ class BatchTest : public testing::TestWithParam<bool> {
   }
   std::vector<std::string> command(const std::string& file, const std::string& model,
                                    const std::vector<std::string>& more = {}) const {
-    std::vector<std::string> words{"batch", flow_,     "--inputs", file, "--out",
+    std::vector<std::string> words{"batch", flow_,     "--inputs", file,    "--out",
                                    out_,    "--model", model,      "--json"};
     words.insert(words.end(), more.begin(), more.end());
     return words;
@@ -141,8 +141,7 @@ TEST_P(BatchTest, EveryInputHasOneResultAfterTwoKillsAmongFaults) {
     return true;
   });
   const std::string file = world_.write("in.jsonl", inputs(kInputs));
-  const auto words =
-      command(file, server.model(), {"--concurrency", std::to_string(kAtOnce)});
+  const auto words = command(file, server.model(), {"--concurrency", std::to_string(kAtOnce)});
   for (const int at : {70, 190}) {
     Running running = world_.start(words);
     server.wait_for(at);
@@ -213,7 +212,8 @@ TEST_P(BatchTest, BadInputIsRefusedWithItsLineAndNothingIsMade) {
            Case{"a.jsonl", "{\"id\":\"x\"}\n{\"id\":\"y\"}\n{\"id\":\"x\"}\n",
                 "a.jsonl:3: the id of this input is that of line 1"},
            {"a.jsonl", "{\"id\":\"2\"}\n{}\n", "a.jsonl:2: the id of this input is that of line 1"},
-           {"a.jsonl", "{}\n\n{\"topik\": \"t\"}\n", "a.jsonl:3: an input has no member 'topik'; did you mean 'topic'?"},
+           {"a.jsonl", "{}\n\n{\"topik\": \"t\"}\n",
+            "a.jsonl:3: an input has no member 'topik'; did you mean 'topic'?"},
            {"a.jsonl", "{}\n[1]\n", "a.jsonl:2: an input is a JSON object"},
            {"a.jsonl", "{}\n{\"topic\"\n", "a.jsonl:2: "},
            {"a.jsonl", "{\"seed\": -1}\n", "a.jsonl:1: seed: expected a whole number"},
@@ -257,23 +257,23 @@ TEST_P(BatchTest, BadInputIsRefusedWithItsLineAndNothingIsMade) {
     EXPECT_THAT(refused.err, HasSubstr(wrong.message));
   }
   world_.write("out.jsonl", "{\"mine\": 1}\n");
-  EXPECT_THAT(world_.run(command(file, "rehearsal")).err, HasSubstr("not the results of this batch"));
+  EXPECT_THAT(world_.run(command(file, "rehearsal")).err,
+              HasSubstr("not the results of this batch"));
   EXPECT_EQ(read_file(out_), "{\"mine\": 1}\n") << "left as it was";
   const Finished list = world_.run({"session", "list", "--json"});
   EXPECT_EQ(parse(list.out).at("items").get_array().size(), 0u) << list.out;
 }
 
 TEST_P(BatchTest, CsvWithQuotes) {
-  ASSERT_EQ(world_.run({"role", "import",
-                        world_.write("role.yaml", "name: Zoë\nprompt: You are Zoë.\n")})
-                .status,
-            0);
-  const std::string file = world_.write(
-      "in.csv",
-      "\xEF\xBB\xBFid,topic,vars.n,cast.b,seed\r\n"
-      "one,\"Tea, or \"\"coffee\"\"?\",3,,7\r\n"
-      "two,\"Two\nlines\",,Zoë,\r\n"
-      ",Plain,,,\r\n");
+  ASSERT_EQ(
+      world_.run({"role", "import", world_.write("role.yaml", "name: Zoë\nprompt: You are Zoë.\n")})
+          .status,
+      0);
+  const std::string file = world_.write("in.csv",
+                                        "\xEF\xBB\xBFid,topic,vars.n,cast.b,seed\r\n"
+                                        "one,\"Tea, or \"\"coffee\"\"?\",3,,7\r\n"
+                                        "two,\"Two\nlines\",,Zoë,\r\n"
+                                        ",Plain,,,\r\n");
   const Finished run = world_.run(command(file, "rehearsal"));
   ASSERT_EQ(run.status, 0) << run.err;
   std::map<std::string, json::object> results;
@@ -342,9 +342,9 @@ TEST_P(BatchTest, AnInterruptPausesAndSaysHowToGoOn) {
 TEST_P(BatchTest, MaxCostStopsBeginningAndDryRunCallsNothing) {
   Server server;
   // 100 and 50 tokens a call at these prices: $0.02 a session.
-  const std::string config = world_.write(
-      "c.yaml", "models:\n  paid: { provider: openai, model: any, base_url: '" + server.base_url() +
-                    "', price: { input: 50, output: 100 } }\n");
+  const std::string config =
+      world_.write("c.yaml", "models:\n  paid: { provider: openai, model: any, base_url: '" +
+                                 server.base_url() + "', price: { input: 50, output: 100 } }\n");
   const std::string file = world_.write("in.jsonl", inputs(30));
   const auto words = [&](const std::vector<std::string>& more) {
     auto all = command(file, "paid", {"--config", config, "--concurrency", "4"});
@@ -357,7 +357,8 @@ TEST_P(BatchTest, MaxCostStopsBeginningAndDryRunCallsNothing) {
   EXPECT_EQ(estimate.at("calls").get_int64(), 60);
   EXPECT_GT(estimate.at("cost_usd").get_double(), 0);
   EXPECT_EQ(server.requests(), 0);
-  EXPECT_EQ(parse(world_.run({"session", "list", "--json"}).out).at("items").get_array().size(), 0u);
+  EXPECT_EQ(parse(world_.run({"session", "list", "--json"}).out).at("items").get_array().size(),
+            0u);
 
   const Finished stopped = world_.run(words({"--max-cost", "0.2"}));
   EXPECT_EQ(stopped.status, 5) << stopped.err;
@@ -391,8 +392,8 @@ steps:
       world_.write("script.yaml", "s1: One.\ns2: Two.\ns3: Three.\ns4: Four.\n");
   const std::string file = world_.write("in.jsonl", "{\"topic\": \"Tea\"}\n");
   const auto made = [&](const std::string& out, const std::vector<std::string>& more) {
-    std::vector<std::string> words{"batch",   flow,        "--inputs", file,    "--out", world_.path(out),
-                                   "--model", "rehearsal", "--script", script};
+    std::vector<std::string> words{"batch",          flow,      "--inputs",  file,       "--out",
+                                   world_.path(out), "--model", "rehearsal", "--script", script};
     words.insert(words.end(), more.begin(), more.end());
     const Finished run = world_.run(words);
     EXPECT_EQ(run.status, 0) << run.err;
@@ -410,11 +411,9 @@ steps:
             R"({"from":"human","value":"Two."},{"from":"gpt","value":"Four."}]})"
             "\n");
   const json::object plain = parse(made("j", {"--roles", "c"}));
-  EXPECT_EQ(base::to_text(plain.at("messages")),
-            R"([{"role":"c","name":"Cyd","text":"Three."}])");
+  EXPECT_EQ(base::to_text(plain.at("messages")), R"([{"role":"c","name":"Cyd","text":"Three."}])");
   const Finished list = world_.run({"session", "list", "--json"});
-  EXPECT_EQ(parse(list.out).at("items").get_array().size(), 1u)
-      << "one batch, three views of it";
+  EXPECT_EQ(parse(list.out).at("items").get_array().size(), 1u) << "one batch, three views of it";
 }
 
 TEST_P(BatchTest, AModelThatCannotBeUsedEndsItEarly) {
@@ -460,9 +459,8 @@ TEST_P(BatchTest, TheBreakerStopsHammeringADeadServer) {
     return true;
   });
   const std::string config = world_.write(
-      "c.yaml",
-      "models:\n  main: { provider: openai, model: any, base_url: '" + server.base_url() +
-          "', limits: { concurrent: 2 }, breaker: { failures: 3, pause: 100ms } }\n");
+      "c.yaml", "models:\n  main: { provider: openai, model: any, base_url: '" + server.base_url() +
+                    "', limits: { concurrent: 2 }, breaker: { failures: 3, pause: 100ms } }\n");
   const std::string file = world_.write("in.jsonl", inputs(40));
   const Finished run =
       world_.run(command(file, "main", {"--config", config, "--concurrency", "40"}));

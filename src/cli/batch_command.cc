@@ -54,7 +54,9 @@ std::string again(const Context& context, const BatchFlags& flags, const std::st
   add("--name", flags.name);
   if (flags.concurrency > 0) add("--concurrency", std::to_string(flags.concurrency));
   add("--config", context.flags.config_file);
-  add("--db", context.flags.database);
+  // Never with its password.
+  if (auto where = db::Location::parse(context.flags.database); !context.flags.database.empty())
+    add("--db", where ? where->shown() : std::string());
   return line;
 }
 
@@ -256,7 +258,7 @@ base::Result<int> run(Context& context, const BatchFlags& flags) {
     return base::Error{.code = base::Code::invalid,
                        .message = "--out is missing: where results go",
                        .remedy = "such as --out results.jsonl"};
-  return perform(context, flags, batch, again(context, flags, model.value));
+  return perform(context, flags, batch, again(context, flags, profile->name));
 }
 
 }  // namespace

@@ -35,6 +35,17 @@ std::string tombstone_sql(std::string_view table, std::int64_t id,
         "INSERT INTO flow_steps (id, flow_template_id, \"order\", description) "
         "VALUES ({0}, {1}, {0}, '(deleted step {0})')",
         id, parent("flow_templates"));
+  if (table == "flow_versions")
+    return fmt::format(
+        "INSERT INTO flow_versions (id, flow_template_id, number, source_format, source, "
+        "source_sha256, created_at) VALUES ({0}, {1}, {0}, 'yaml', '# deleted version {0}', '', "
+        "{2})",
+        id, parent("flow_templates"), time);
+  if (table == "batches")
+    return fmt::format(
+        "INSERT INTO batches (id, identity, name, flow_version_id, created_at) "
+        "VALUES ({0}, 'deleted batch {0}', '(deleted batch {0})', {1}, {2})",
+        id, parent("flow_versions"), time);
   if (table == "step_execution_logs")
     return fmt::format(
         "INSERT INTO step_execution_logs (id, session_id, step_id, execution_order, status, "

@@ -105,7 +105,7 @@ TEST_P(Directives, EachCheckIsMadeWhenItsTurnComes) {
                      "ALTER TABLE roles DROP COLUMN motto;");
   auto done = migrate(database_.connection(), more.version(), more.all());
   ASSERT_TRUE(done) << done.error().message;
-  EXPECT_THAT(done->moves, SizeIs(2));
+  EXPECT_THAT(done->moves, SizeIs(more.version() - 9));
 }
 
 class Rebuilding : public testing::Test {
@@ -289,7 +289,8 @@ TEST_F(Online, WhatBrokeOffUpwardsCanBeTakenBack) {
   killed_at("migrate.statement=kill@2", Direction::up);
   auto stays = migrate(database_.connection(), database_.head(), more_.all());
   ASSERT_FALSE(stays);
-  EXPECT_EQ(stays.error().remedy, "tertulia db migrate --to 11");
+  EXPECT_EQ(stays.error().remedy,
+            fmt::format("tertulia db migrate --to {}", database_.head() + 1));
   auto back = down();
   ASSERT_TRUE(back) << back.error().message;
   EXPECT_THAT(made(), IsEmpty());
