@@ -9,6 +9,7 @@
 #include <map>
 #include <set>
 #include <sstream>
+#include <thread>
 
 #include "base/json.h"
 #include "support/model_server.h"
@@ -439,6 +440,8 @@ TEST_P(BatchTest, NeverMoreCallsInFlightThanTheProfileAllows) {
     }
     if (mine >= kAllowed) all_there.open();
     all_there.wait();  // the first ones prove that so many are let in at once
+    // A model that takes its time, in which one too many would be seen.
+    std::this_thread::sleep_for(std::chrono::milliseconds(3));
     --now;
     return false;
   });
@@ -467,8 +470,9 @@ TEST_P(BatchTest, TheBreakerStopsHammeringADeadServer) {
   EXPECT_EQ(run.status, 1) << run.err;
   EXPECT_THAT(run.err, HasSubstr("model profile main: 3 calls failed one after another"));
   // Four attempts each would be 160 calls; what comes is the first burst and a probe a pause.
-  EXPECT_LE(server.requests(), 40);
+  EXPECT_LE(server.requests(), 16);
   EXPECT_GE(server.requests(), 4);
+  RecordProperty("requests", server.requests());
   EXPECT_EQ(lines_of(read_file(out_ + ".failures.jsonl")).size(), 40u);
 }
 
