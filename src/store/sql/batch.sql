@@ -25,11 +25,15 @@ UPDATE batch_inputs SET session_id = NULL WHERE session_id = $1;
 
 -- name: assign_batch_line
 UPDATE batch_inputs
-SET line = (SELECT coalesce(max(o.line), 0) + 1 FROM batch_inputs o WHERE o.batch_id = $1)
+SET line = (SELECT coalesce(max(o.line), 0) + 1
+            FROM batch_inputs o
+            WHERE o.batch_id = $1 AND o.line IS NOT NULL)  -- or the index could not be used
 WHERE batch_id = $1 AND session_id = $2 AND line IS NULL;
 
 -- name: count_batch_lines
-SELECT coalesce(max(line), 0) AS lines FROM batch_inputs WHERE batch_id = $1;
+SELECT coalesce(max(line), 0) AS lines
+FROM batch_inputs
+WHERE batch_id = $1 AND line IS NOT NULL;
 
 -- name: select_batch_lines
 SELECT * FROM batch_inputs
