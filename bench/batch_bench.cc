@@ -102,10 +102,19 @@ int measure(const Options& options) {
   }
   test::ModelServer server(
       [&](const test::ReceivedRequest&, test::Reply& reply) { answer(options, reply); });
-  const std::vector<std::string> words{
-      TERTULIA_PROGRAM, "batch", at + "flow.yaml", "--inputs", at + "in.jsonl", "--out",
-      at + "out.jsonl", "--db", at + "t.db", "--model", "openai/any@" + server.base_url(),
-      "--concurrency", std::to_string(options.concurrency)};
+  const std::vector<std::string> words{TERTULIA_PROGRAM,
+                                       "batch",
+                                       at + "flow.yaml",
+                                       "--inputs",
+                                       at + "in.jsonl",
+                                       "--out",
+                                       at + "out.jsonl",
+                                       "--db",
+                                       at + "t.db",
+                                       "--model",
+                                       "openai/any@" + server.base_url(),
+                                       "--concurrency",
+                                       std::to_string(options.concurrency)};
   fmt::print("{} sessions of 2 calls, {} at once, {} ms a call, 2 % faults, two kills\n",
              options.sessions, options.concurrency, options.latency_ms);
   double seconds = 0, sum = 0, peak = 0, most = 0;

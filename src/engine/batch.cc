@@ -258,28 +258,42 @@ base::Result<void> Batch::open_output() {
   auto lines = store::count_batch_lines(*reader_, batch_);
   if (!lines) return lines.error();
   lines_ = *lines;
-  if (auto same = check_last_line(); !same) return same;
+  if (auto ours = check_lines(); !ours) return ours;
+  if (auto cut = output_->cut_torn_line(); !cut) return cut;
   return write_lines(lines_);
 }
 
-// Is this the output of this batch, in this format? Its last line says so.
-base::Result<void> Batch::check_last_line() {
-  const std::int64_t written = output_->lines();
-  if (written == 0) return {};
+// Nothing where it is not assigned, or its session was deleted.
+base::Result<std::optional<std::string>> Batch::line_of(std::int64_t number) const {
+  auto rows = store::load_batch_lines(*reader_, batch_, number, 1);
+  if (!rows) return rows.error();
+  if (rows->empty() || !rows->front().session_id) return std::optional<std::string>();
+  auto line = result_line(*reader_, flows_, options_.view, rows->front().input_id,
+                          *rows->front().session_id);
+  if (!line) return line.error();
+  return std::optional<std::string>(*std::move(line));
+}
+
+// Is this the output of this batch, in this format? Its last line and what is torn after it say so,
+// before anything in it is touched.
+base::Result<void> Batch::check_lines() const {
   const base::Error other{
       .code = base::Code::conflict,
-      .message = fmt::format("{} holds {} lines that are not the results of this batch (batch {}: "
+      .message = fmt::format("{} holds something else than the results of this batch (batch {}: "
                              "this flow, model, file of inputs and format)",
-                             options_.out, written, batch_),
+                             options_.out, batch_),
       .remedy = "name another file with --out"};
+  const std::int64_t written = output_->lines();
   if (written > lines_) return other;
-  auto row = store::load_batch_lines(*reader_, batch_, written, 1);
-  if (!row) return row.error();
-  if (row->empty() || !row->front().session_id) return {};  // deleted: nothing to compare with
-  auto line =
-      result_line(*reader_, flows_, options_.view, row->front().input_id, *row->front().session_id);
-  if (!line) return line.error();
-  if (*line != output_->last_line()) return other;
+  if (written > 0) {
+    auto last = line_of(written);
+    if (!last) return last.error();
+    if (*last && **last != output_->last_line()) return other;
+  }
+  if (output_->torn_line().empty()) return {};
+  auto next = line_of(written + 1);
+  if (!next) return next.error();
+  if (!*next || !(*next)->starts_with(output_->torn_line())) return other;
   return {};
 }
 

@@ -113,7 +113,8 @@ class Batch final {
   [[nodiscard]] std::string identity() const;
   [[nodiscard]] base::Result<void> check_price(const store::NewSession& session) const;
   [[nodiscard]] base::Result<void> open_output();
-  [[nodiscard]] base::Result<void> check_last_line();
+  [[nodiscard]] base::Result<void> check_lines() const;
+  [[nodiscard]] base::Result<std::optional<std::string>> line_of(std::int64_t number) const;
   [[nodiscard]] base::Result<void> write_lines(std::int64_t through);
   [[nodiscard]] base::Result<void> read_more();
   [[nodiscard]] base::Result<void> sort_in(
@@ -139,7 +140,7 @@ class Batch final {
   // Those of the run.
   Engine* engine_ = nullptr;
   db::Connection* reader_ = nullptr;
-  FlowCache flows_;
+  mutable FlowCache flows_;
   std::shared_ptr<const PerformableFlow> flow_;  // keeps it in the cache
   Id batch_ = 0;
   std::optional<BatchOutput> output_;

@@ -37,6 +37,7 @@ BatchOutput::BatchOutput(BatchOutput&& other) noexcept
       file_(std::exchange(other.file_, -1)),
       lines_(other.lines_),
       last_line_(std::move(other.last_line_)),
+      torn_line_(std::move(other.torn_line_)),
       is_synced_(other.is_synced_) {}
 
 BatchOutput::~BatchOutput() {
@@ -45,25 +46,27 @@ BatchOutput::~BatchOutput() {
 
 base::Result<void> BatchOutput::read_through() {
   std::vector<char> bytes(1 << 16);
-  off_t whole = 0;  // where the last whole line ends
-  std::string line;
   for (;;) {
     const ssize_t got = ::read(file_, bytes.data(), bytes.size());
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return failed("cannot be read");
-    if (got == 0) break;
+    if (got == 0) return {};
     std::string_view rest(bytes.data(), static_cast<std::size_t>(got));
     for (std::size_t end = 0; (end = rest.find('\n')) != std::string_view::npos;) {
-      line += rest.substr(0, end);
+      torn_line_ += rest.substr(0, end);
       rest.remove_prefix(end + 1);
-      whole += static_cast<off_t>(line.size()) + 1;
       ++lines_;
-      last_line_ = std::exchange(line, {});
+      last_line_ = std::exchange(torn_line_, {});
     }
-    line += rest;
+    torn_line_ += rest;
   }
-  if (!line.empty() && ::ftruncate(file_, whole) != 0) return failed("cannot be written");
-  if (::lseek(file_, whole, SEEK_SET) < 0) return failed("cannot be written");
+}
+
+base::Result<void> BatchOutput::cut_torn_line() {
+  if (torn_line_.empty()) return {};
+  const off_t whole =
+      ::lseek(file_, -static_cast<off_t>(std::exchange(torn_line_, {}).size()), SEEK_END);
+  if (whole < 0 || ::ftruncate(file_, whole) != 0) return failed("cannot be written");
   return {};
 }
 

@@ -289,8 +289,7 @@ TEST_F(Online, WhatBrokeOffUpwardsCanBeTakenBack) {
   killed_at("migrate.statement=kill@2", Direction::up);
   auto stays = migrate(database_.connection(), database_.head(), more_.all());
   ASSERT_FALSE(stays);
-  EXPECT_EQ(stays.error().remedy,
-            fmt::format("tertulia db migrate --to {}", database_.head() + 1));
+  EXPECT_EQ(stays.error().remedy, fmt::format("tertulia db migrate --to {}", database_.head() + 1));
   auto back = down();
   ASSERT_TRUE(back) << back.error().message;
   EXPECT_THAT(made(), IsEmpty());
