@@ -152,8 +152,9 @@ int say_report(const Context& context, const BatchFlags& flags, const std::strin
              report.usage.prompt_tokens, report.usage.completion_tokens,
              report.usage.cost_usd ? ", " + dollars(*report.usage.cost_usd) : std::string());
   if (report.failures > 0)
-    fmt::print(stderr, "{} inputs failed, see {}; the last: {}\n", report.failures,
-               report.failures_file, safe_for_terminal(report.last_failure));
+    fmt::print(stderr, "{} {} failed, see {}; the last: {}\n", report.failures,
+               report.failures == 1 ? "input" : "inputs", report.failures_file,
+               safe_for_terminal(report.last_failure));
   switch (report.ending) {
     case engine::BatchReport::Ending::complete:
       if (report.failures > 0)
