@@ -34,9 +34,8 @@ FilterParams::FilterParams(const SessionFilter& filter, const std::optional<Id>&
 }
 
 std::vector<db::Param> FilterParams::list() const {
-  return {param(statuses_), param(filter_.flow), param(changed_before_),
-          param(ids_),      param(lowest_),      param(highest_),
-          param(filter_.batch)};
+  return {param(statuses_), param(filter_.flow), param(changed_before_), param(ids_),
+          param(lowest_),   param(highest_),     param(filter_.batch)};
 }
 
 }  // namespace tertulia::store
