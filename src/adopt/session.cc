@@ -133,7 +133,9 @@ base::Result<void> AdoptedSession::bind_cast() {
                                 .name = {},
                                 .prompt = {},
                                 .model = {},
-                                .parameters = {}});
+                                .parameters = {},
+                                .scope = {},
+                                .as = {}});
     }
     return {};
   }

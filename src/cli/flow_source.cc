@@ -97,7 +97,47 @@ base::Result<FlowText> find_flow_text(Context& context, const std::string& name)
                          "ending, such as my-flow.yaml"};
 }
 
-flow::CheckedFlow check_text(Context& context, const FlowText& text) {
+namespace {
+
+// `calling`: the flows that call each other down to this one.
+flow::CheckedFlow check_called(Context& context, const FlowText& text,
+                               const std::vector<std::string>& calling);
+
+base::Result<std::shared_ptr<const flow::Program>> find_called(
+    Context& context, const FlowText& caller, const std::string& name,
+    const std::vector<std::string>& calling) {
+  if (std::find(calling.begin(), calling.end(), name) != calling.end()) {
+    std::string way;
+    for (const std::string& each : calling) way += each + " -> ";
+    return base::Error{
+        .code = base::Code::invalid,
+        .message = fmt::format("flows call each other in a circle: {}{}", way, name)};
+  }
+  // A flow in the caller's folder goes before one that is stored or shipped.
+  base::Result<FlowText> text = base::Error{};
+  const fs::path beside = fs::path(caller.folder) / (name + ".yaml");
+  std::error_code status;
+  if (!caller.folder.empty() && fs::exists(beside, status)) {
+    text = text_of_file(beside.string());
+  } else {
+    text = find_flow_text(context, name);
+  }
+  if (!text) return text.error();
+  flow::CheckedFlow checked = check_called(context, *text, calling);
+  if (checked.program) return std::make_shared<const flow::Program>(*std::move(checked.program));
+  const auto wrong = std::find_if(
+      checked.problems.begin(), checked.problems.end(),
+      [](const auto& each) { return each.severity == flow::Problem::Severity::error; });
+  return base::Error{
+      .code = base::Code::invalid,
+      .message = wrong == checked.problems.end()
+                     ? fmt::format("the flow '{}' has mistakes", name)
+                     : fmt::format("the flow '{}' has mistakes; the first: {}:{}:{}: {}", name,
+                                   text->shown, wrong->line, wrong->column, wrong->message)};
+}
+
+flow::CheckedFlow check_called(Context& context, const FlowText& text,
+                               const std::vector<std::string>& calling) {
   flow::CheckOptions options;
   if (!text.folder.empty()) {
     options.read_file = [folder = text.folder](const std::string& name) {
@@ -105,7 +145,22 @@ flow::CheckedFlow check_text(Context& context, const FlowText& text) {
     };
   }
   if (auto config = context.config()) options.profiles = (*config)->profile_names();
+  options.find_flow = [&](const std::string& name) {
+    std::vector<std::string> further = calling;
+    further.push_back(name);
+    if (further.size() > static_cast<std::size_t>(flow::kMaxCallDepth) + 1)
+      return base::Result<std::shared_ptr<const flow::Program>>(base::Error{
+          .code = base::Code::invalid,
+          .message = fmt::format("calls are nested more than {} deep", flow::kMaxCallDepth)});
+    return find_called(context, text, name, calling);
+  };
   return flow::check_flow(text.source, options);
+}
+
+}  // namespace
+
+flow::CheckedFlow check_text(Context& context, const FlowText& text) {
+  return check_called(context, text, {});
 }
 
 void print_problems(const FlowText& text, const std::vector<flow::Problem>& problems, bool json) {

@@ -91,6 +91,8 @@ void LiveView::show(const engine::Event& event) {
                       safe_for_terminal(text_of(event.data, "error"))),
           Style::yellow));
       break;
+    case Type::message_placed:
+      break;
     case Type::session_waiting:
     case Type::session_paused:
     case Type::session_finished:
@@ -103,8 +105,11 @@ void LiveView::show(const engine::Event& event) {
 void LiveView::show_step(const json::object& data) {
   round_ = number_of(data, "round");
   steps_ = number_of(data, "order");
-  if (text_of(data, "kind") != "speak") return;
-  order_ = number_of(data, "order");
+  const std::string kind = text_of(data, "kind");
+  if (kind == "ask" || !data.contains("role")) return;
+  // Branches speak at the same time: their words are shown when they are said, not as they stream.
+  const bool streams = kind == "speak" && !data.contains("branch");
+  order_ = streams ? number_of(data, "order") : 0;
   role_ = text_of(data, "role");
   is_structured_ = data.contains("structured");
   is_streaming_ = false;
@@ -141,10 +146,36 @@ void LiveView::show_message(const json::object& message) {
 
 void LiveView::show_completed(const json::object& data) {
   if (const json::value* result = data.if_contains("result_data"); result && result->is_object())
+    show_decision(result->get_object());
+  if (const json::value* result = data.if_contains("result_data"); result && result->is_object())
     if (const json::value* tokens = result->get_object().if_contains("tokens");
         tokens && tokens->is_array())
       for (const json::value& count : tokens->get_array())
         if (count.is_int64()) tokens_ += count.get_int64();
+}
+
+// What a judge decided, or a moderator: it stands in no message.
+void LiveView::show_decision(const json::object& result) {
+  const auto name_of = [&](const std::string& ref) {
+    const auto speaker = speakers_.find(ref);
+    return safe_for_terminal(speaker == speakers_.end() ? ref : speaker->second.name);
+  };
+  std::string words;
+  if (const json::value* judges = result.if_contains("judges"); judges && judges->is_array())
+    for (const json::value& each : judges->get_array())
+      if (const json::object* judge = each.if_object()) {
+        const json::value* answer = judge->if_contains("answer");
+        words +=
+            fmt::format("  ({} says {}: {})\n", name_of(text_of(*judge, "role")),
+                        answer != nullptr && answer->is_bool() && answer->get_bool() ? "yes" : "no",
+                        safe_for_terminal(text_of(*judge, "reason")));
+      }
+  if (const std::string chosen = text_of(result, "chosen"); !chosen.empty())
+    words += fmt::format("  ({} has the next turn{})\n", name_of(chosen),
+                         result.contains("fell_to_next") ? ", as nobody was named" : "");
+  if (words.empty()) return;
+  clear_status();
+  put(styled(words, Style::dim));
 }
 
 void LiveView::speaker_line(const std::string& ref, const std::string& to) {

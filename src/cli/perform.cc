@@ -65,6 +65,9 @@ int say_end(const engine::Outcome& outcome, const flow::Cast& cast, const std::s
   // The last line is the command that goes on; at a limit that is one that raises it.
   const char* raise = outcome.stop_reason == model::StopReason::limit_steps    ? " --max-steps N"
                       : outcome.stop_reason == model::StopReason::limit_rounds ? " --max-rounds N"
+                      : outcome.stop_reason == model::StopReason::limit_tokens ? " --max-tokens N"
+                      : outcome.stop_reason == model::StopReason::limit_cost   ? " --max-cost USD"
+                      : outcome.stop_reason == model::StopReason::limit_time   ? " --max-time 1h"
                                                                                : "";
   fmt::print(stderr, "tertulia session resume {}{}\n", id, raise);
   return kExitPaused;
@@ -126,12 +129,18 @@ base::Result<int> watch(Context& context, const engine::SessionData& session) {
   return kExitInterrupted;
 }
 
-// What the session waits for, by its present log.
+// Whom the session waits for first, by its present log; nothing where it does not only wait.
 base::Result<std::optional<engine::Waiting>> waiting_of(Context& context, model::Id session) {
   auto reader = context.reader();
   if (!reader) return reader.error();
+  auto row = store::load_session(**reader, session);
+  if (!row) return row.error();
+  if (row->status != model::SessionStatus::waiting) return std::optional<engine::Waiting>();
   engine::FlowCache flows;
-  return engine::find_waiting(**reader, flows, session);
+  auto waiting = engine::find_waiting(**reader, flows, session);
+  if (!waiting) return waiting.error();
+  if (waiting->empty()) return std::optional<engine::Waiting>();
+  return std::optional(waiting->front());
 }
 
 int say_waiting(const engine::Waiting& waiting, model::Id session) {
@@ -219,7 +228,10 @@ base::Result<int> perform_shown(Context& context, model::Id session, engine::Wis
       std::optional<std::string> words;
       if (has_person) words = ask_at_terminal(**waiting);
       if (!words) return say_waiting(**waiting, session);
-      wish = {.action = engine::Action::answer, .limits = {}, .words = *std::move(words)};
+      wish = {.action = engine::Action::answer,
+              .limits = {},
+              .words = *std::move(words),
+              .order = (*waiting)->order};
     }
     auto status = perform_once(context, session, wish);
     if (!status || *status != kExitPaused) return status;

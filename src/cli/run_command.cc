@@ -18,6 +18,7 @@ struct RunOptions {
   bool has_topic = false;
   std::vector<std::string> roles;
   std::vector<std::string> variables;
+  std::vector<std::string> played;
   std::int64_t max_steps = 0;
   std::int64_t seed = -1;
   bool create_only = false;
@@ -80,6 +81,7 @@ base::Result<int> run(Context& context, const RunOptions& options) {
   if (options.has_topic) call.topic = options.topic;
   call.roles = *std::move(roles);
   call.variables = *std::move(variables);
+  call.played.insert(options.played.begin(), options.played.end());
   if (options.max_steps > 0) {
     call.limits = flow->program.limits;
     call.limits->steps = options.max_steps;
@@ -132,6 +134,10 @@ void add_run(CLI::App& app, Context& context) {
   command->add_option("--role", options->roles, "REF=NAME: a stored role plays this reference")
       ->allow_extra_args(false);
   command->add_option("--var", options->variables, "NAME=VALUE: a variable of the flow")
+      ->allow_extra_args(false);
+  command
+      ->add_option("--play", options->played,
+                   "REF: you play this role, and are asked for its words at the terminal")
       ->allow_extra_args(false);
   command->add_option(
       "--model", context.flags.model,

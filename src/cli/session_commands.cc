@@ -74,10 +74,18 @@ base::Result<int> show(Context& context, Id id) {
     engine::FlowCache flows;
     auto waiting = engine::find_waiting(**reader, flows, id);
     if (!waiting) return waiting.error();
-    if (*waiting) {
-      out["waits_for"] = (*waiting)->role;
-      out["question"] = (*waiting)->question;
-      if ((*waiting)->until) out["until"] = base::to_iso8601(*(*waiting)->until);
+    // The first of them; `waiting` has all, where several persons are asked at once.
+    if (!waiting->empty()) {
+      out["waits_for"] = waiting->front().role;
+      out["question"] = waiting->front().question;
+      if (waiting->front().until) out["until"] = base::to_iso8601(*waiting->front().until);
+    }
+    if (waiting->size() > 1) {
+      json::array all;
+      for (const engine::Waiting& each : *waiting)
+        all.push_back(
+            json::object{{"order", each.order}, {"role", each.role}, {"question", each.question}});
+      out["waiting"] = std::move(all);
     }
   }
   if (row->result)

@@ -19,6 +19,14 @@ struct ResumeOptions {
   Id id = 0;
   std::int64_t max_steps = 0;
   std::int64_t max_rounds = 0;
+  std::int64_t max_tokens = 0;
+  double max_cost_usd = 0;
+  std::int64_t max_time_ms = 0;
+  std::int64_t order = 0;
+
+  [[nodiscard]] bool raises() const {
+    return max_steps > 0 || max_rounds > 0 || max_tokens > 0 || max_cost_usd > 0 || max_time_ms > 0;
+  }
 };
 
 base::Result<int> go_on(Context& context, const ResumeOptions& options, engine::Action action) {
@@ -31,7 +39,7 @@ base::Result<int> go_on(Context& context, const ResumeOptions& options, engine::
     return kExitDone;
   }
   std::optional<flow::Limits> limits;
-  if (options.max_steps > 0 || options.max_rounds > 0) {
+  if (options.raises()) {
     auto state = store::load_machine_state(**reader, options.id);
     if (!state) return state.error();
     auto machine = flow::State::from_text(state->state);
@@ -39,8 +47,12 @@ base::Result<int> go_on(Context& context, const ResumeOptions& options, engine::
     limits = machine->limits;
     if (options.max_steps > 0) limits->steps = options.max_steps;
     if (options.max_rounds > 0) limits->rounds = options.max_rounds;
+    if (options.max_tokens > 0) limits->tokens = options.max_tokens;
+    if (options.max_cost_usd > 0) limits->cost_nano = flow::to_nano(options.max_cost_usd);
+    if (options.max_time_ms > 0) limits->time_ms = options.max_time_ms;
   }
-  return perform_shown(context, options.id, {.action = action, .limits = limits, .words = {}});
+  return perform_shown(context, options.id,
+                       {.action = action, .limits = limits, .words = {}, .order = options.order});
 }
 
 // Asks whoever performs the session; false where nobody does.
@@ -61,8 +73,8 @@ base::Result<bool> ask_performer(Context& context, Id id, const std::string& req
   return asked;
 }
 
-base::Result<int> answer(Context& context, Id id, const std::string& words) {
-  engine::Wish wish{.action = engine::Action::answer, .limits = {}, .words = words};
+base::Result<int> answer(Context& context, Id id, const std::string& words, std::int64_t order) {
+  engine::Wish wish{.action = engine::Action::answer, .limits = {}, .words = words, .order = order};
   if (words == "-") wish.words.assign(std::istreambuf_iterator<char>(std::cin), {});
   return perform_shown(context, id, std::move(wish));
 }
@@ -110,7 +122,24 @@ void add_session_steering(CLI::App& session, Context& context) {
           ->check(CLI::PositiveNumber);
       command->add_option("--max-rounds", options->max_rounds, "Raise the limit on rounds to this")
           ->check(CLI::PositiveNumber);
+      command->add_option("--max-tokens", options->max_tokens, "Raise the limit on tokens to this")
+          ->check(CLI::PositiveNumber);
+      command
+          ->add_option("--max-cost", options->max_cost_usd,
+                       "Raise the limit on cost to this, in US dollars")
+          ->check(CLI::PositiveNumber);
+      static const std::map<std::string, std::int64_t> kUnits = {
+          {"s", 1'000}, {"m", 60'000}, {"h", 3'600'000}};
+      command
+          ->add_option("--max-time", options->max_time_ms,
+                       "Raise the limit on time to this, such as 20m")
+          ->transform(CLI::AsNumberWithUnit(kUnits, CLI::AsNumberWithUnit::UNIT_REQUIRED));
     }
+    if (action == engine::Action::retry || action == engine::Action::skip)
+      command
+          ->add_option("--order", options->order,
+                       "Which step, where several stand (session log shows their numbers)")
+          ->check(CLI::PositiveNumber);
     run_on_parse(*command,
                  [&context, options, action] { return go_on(context, *options, action); });
   };
@@ -125,10 +154,16 @@ void add_session_steering(CLI::App& session, Context& context) {
   answering->add_option("id", answered->first, "The session's id")->required();
   answering->add_option("words", answered->second, "What is said, or a choice's number; - reads it")
       ->required();
+  auto order = std::make_shared<std::int64_t>(0);
+  answering
+      ->add_option("--order", *order,
+                   "Which step, where several persons are asked (session show names them)")
+      ->check(CLI::PositiveNumber);
   answering->add_option("--script", context.script_file, "What rehearsal says (YAML)");
   answering->footer("Example: tertulia session answer 7 \"I would cut the second paragraph.\"");
-  run_on_parse(*answering,
-               [&context, answered] { return answer(context, answered->first, answered->second); });
+  run_on_parse(*answering, [&context, answered, order] {
+    return answer(context, answered->first, answered->second, *order);
+  });
 
   const auto with_id = [&](const char* name, const char* help, auto body) {
     auto* command = session.add_subcommand(name, help);

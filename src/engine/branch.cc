@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -11,6 +12,7 @@
 #include "engine/commit_builder.h"
 #include "engine/explain.h"
 #include "engine/session_record.h"
+#include "flow/asked.h"
 #include "flow/output_schema.h"
 #include "store/flows.h"
 #include "store/leases.h"
@@ -57,38 +59,75 @@ class Branching final {
                                  wish_.at, wish_.parent),
           .remedy = fmt::format("tertulia session log {} shows who speaks where", wish_.parent)};
     if (cut_ == nullptr) {
-      event_ = flow::Start{.variables = parent_.snapshot.variables, .limits = state_.limits};
+      events_.emplace_back(flow::Start{.variables = parent_.snapshot.variables,
+                                       .limits = state_.limits,
+                                       .played = parent_.snapshot.played});
       return {};
     }
     if (cut_->status == StepStatus::skipped) {
       if (wish_.edit)
         return base::Error{.code = base::Code::invalid,
                            .message = point_.words_of(*cut_) + " was skipped: it said nothing"};
-      event_ = flow::Skip{};
+      events_.emplace_back(flow::Skip{});
       return {};
     }
     return wish_.edit ? edit() : answer_again();
   }
 
   base::Result<void> answer_again() {
-    const auto position = static_cast<std::size_t>(state_.last_position);
-    if (position >= whole_.messages.size())
-      return base::Error{.code = base::Code::conflict,
-                         .message = point_.words_of(*cut_) + " has lost its message",
-                         .remedy = fmt::format("tertulia session replay {}", wish_.parent)};
-    flow::Answered answered;
-    answered.text = whole_.messages[position].content;
-    answered.duration_ms = cut_->duration_ms.value_or(0);
     auto data = base::parse_json(cut_->result_data.value_or("{}"));
     if (!data) return data.error().in(point_.words_of(*cut_));
-    if (data->is_object())
-      for (const auto& member : data->get_object()) {
-        if (member.key() == "output") answered.output = member.value();
-        if (member.key() != "output" && member.key() != "message_id" && member.key() != "position")
-          answered.data[member.key()] = member.value();
+    static const json::object kNothing;
+    const json::object& recorded = data->is_object() ? data->get_object() : kNothing;
+    flow::Answered answered;
+    answered.duration_ms = cut_->duration_ms.value_or(0);
+    if (const json::value* judges = recorded.if_contains("judges");
+        judges != nullptr && judges->is_array()) {
+      // Each judge was asked once, the last at the row's last attempt.
+      const auto& all = judges->get_array();
+      state_.open->attempt -= std::min<std::int64_t>(state_.open->attempt - 1,
+                                                     static_cast<std::int64_t>(all.size()) - 1);
+      for (const json::value& judgement : all) {
+        flow::Answered judged = answered;
+        judged.output = judgement;
+        if (&judgement == &all.back()) judged.spent = spent_of(recorded);
+        events_.emplace_back(std::move(judged));
       }
-    event_ = std::move(answered);
+      return {};
+    }
+    const flow::Instruction& step = *point_.instruction_of(*cut_);
+    if (step.says()) {
+      const auto position = static_cast<std::size_t>(state_.last_position);
+      if (position >= whole_.messages.size())
+        return base::Error{.code = base::Code::conflict,
+                           .message = point_.words_of(*cut_) + " has lost its message",
+                           .remedy = fmt::format("tertulia session replay {}", wish_.parent)};
+      answered.text = whole_.messages[position].content;
+    }
+    static const std::set<std::string_view> kOwn = {"output", "message_id", "position",
+                                                    "tokens", "cost_usd",   "role",
+                                                    "turn",   "chosen",     "fell_to_next"};
+    for (const auto& member : recorded) {
+      if (member.key() == "output") answered.output = member.value();
+      if (!kOwn.contains(std::string_view(member.key())))
+        answered.data[member.key()] = member.value();
+    }
+    answered.spent = spent_of(recorded);
+    events_.emplace_back(std::move(answered));
     return {};
+  }
+
+  // What the row had used: its limits count it, though the branch did not pay it.
+  static std::optional<flow::Spent> spent_of(const json::object& recorded) {
+    const json::value* tokens = recorded.if_contains("tokens");
+    if (tokens == nullptr || !tokens->is_array() || tokens->get_array().size() != 2) return {};
+    const auto& pair = tokens->get_array();
+    if (!pair[0].is_int64() || !pair[1].is_int64()) return {};
+    flow::Spent spent{.prompt_tokens = pair[0].get_int64(),
+                      .completion_tokens = pair[1].get_int64()};
+    if (const json::value* cost = recorded.if_contains("cost_usd"); cost && cost->is_number())
+      spent.cost_nano = flow::to_nano(cost->to_number<double>());
+    return spent;
   }
 
   base::Result<void> edit() {
@@ -97,6 +136,9 @@ class Branching final {
     answered.text = *wish_.edit;
     answered.duration_ms = cut_->duration_ms.value_or(0);
     answered.data["edited"] = true;
+    if (!step.says())
+      return base::Error{.code = base::Code::invalid,
+                         .message = point_.words_of(*cut_) + " says nothing that could be edited"};
     if (const auto* person = std::get_if<flow::AskPerson>(&step.step)) {
       auto accepted = person->accept(answered.text);
       if (!accepted) return accepted.error();
@@ -116,7 +158,7 @@ class Branching final {
                                    point_.words_of(*cut_), output.error().message)};
       answered.output = *std::move(output);
     }
-    event_ = std::move(answered);
+    events_.emplace_back(std::move(answered));
     return {};
   }
 
@@ -211,18 +253,20 @@ class Branching final {
   base::Result<void> go_on() {
     auto session = load_session_data(connection_, flows_, branched_.id);
     if (!session) return session.error();
-    SessionRecord record(session->topic, [this](std::int64_t first, std::int64_t last) {
-      return messages_between(first, last);
-    });
+    SessionRecord record(
+        session->topic, session->seed,
+        [this](std::int64_t first, std::int64_t last) { return messages_between(first, last); });
     for (std::int64_t i = 1; i <= state_.last_position; ++i)
       record.add(to_said(whole_.messages[static_cast<std::size_t>(i - 1)], parent_));
-    for (const auto& [step, order] : state_.outputs)
+    for (const std::int64_t order : flow::outputs_in_use(state_))
       if (auto output = output_of(order)) record.put_out(order, *std::move(output));
     auto effects = advance(*session, record);
     if (!effects) return effects.error();
 
     auto shown = shown_to_next(*session, record, *effects);
     if (!shown) return shown.error();
+    std::map<std::int64_t, const json::object*> snapshots;
+    for (const auto& [order, snapshot] : *shown) snapshots[order] = &snapshot;
     auto token = store::claim_lease(connection_, branched_.id, kLeaseHolder, std::nullopt, now_);
     if (!token) return token.error();
     if (!*token)
@@ -232,7 +276,7 @@ class Branching final {
                             .lease_token = **token,
                             .memory_mb = 0,
                             .session_result = result_of(*session, record),
-                            .context_snapshot = *shown ? &**shown : nullptr,
+                            .context_snapshots = &snapshots,
                             .announce = false};
     BuiltCommit built = build_commit(*session, state_, *effects, {}, facts);
     if (!wish_.edit) keep_times(built.commit);
@@ -250,8 +294,11 @@ class Branching final {
       auto advanced = flow::advance(session.program(), state_, event, record);
       if (!advanced) return advanced.error();
       for (flow::Effect& effect : *advanced) {
+        if (const auto* close = std::get_if<flow::CloseRow>(&effect))
+          if (const auto* output = close->closing.data.if_contains("output"))
+            record.put_out(close->order, *output);
         if (const auto* say = std::get_if<flow::Say>(&effect))
-          record.add({.position = say->position,
+          record.add({.position = say->position != 0 ? say->position : -say->order,
                       .role = say->role,
                       .text = say->text,
                       .round = say->round,
@@ -261,9 +308,8 @@ class Branching final {
       }
       return {};
     };
-    if (auto done = take(event_); !done) return done.error();
-    if (const auto* answered = std::get_if<flow::Answered>(&event_); answered && answered->output)
-      record.put_out(cut_->execution_order, *answered->output);
+    for (const flow::Event& event : events_)
+      if (auto done = take(event); !done) return done.error();
     // A session that waits for a person, or has stopped by itself, takes no pause.
     if (state_.status == SessionStatus::running)
       if (auto done = take(flow::Pause{}); !done) return done.error();
@@ -271,40 +317,48 @@ class Branching final {
     return effects;
   }
 
-  // The context snapshot of the row that is opened; nothing where none is.
-  base::Result<std::optional<json::object>> shown_to_next(
+  // The context snapshots of the rows that are opened.
+  base::Result<std::map<std::int64_t, json::object>> shown_to_next(
       const SessionData& session, const SessionRecord& record,
       const std::vector<flow::Effect>& effects) const {
-    const bool opens = std::any_of(effects.begin(), effects.end(), [&](const auto& effect) {
-      const auto* row = std::get_if<flow::OpenRow>(&effect);
-      return row != nullptr && state_.open && row->order == state_.open->order;
-    });
-    if (!opens) return std::optional<json::object>();
-    const auto& step = session.program().steps[static_cast<std::size_t>(state_.open->instruction)];
-    const auto* speak = std::get_if<flow::Speak>(&step.step);
-    if (speak == nullptr) return std::optional(question(session, record));
-    const flow::CastRole* role = session.cast.find(speak->role);
-    if (role == nullptr)
-      return base::Error{.code = base::Code::internal,
-                         .message = "the cast lacks the role '" + speak->role + "'"};
-    auto provider = providers_(*model_in_force(session, *speak, *role).model);
-    if (!provider) return provider.error();
-    auto prepared = prepare_request(session, state_, record, record, **provider);
-    if (!prepared) return prepared.error();
-    return std::optional(std::move(prepared->context_snapshot));
+    std::map<std::int64_t, json::object> shown;
+    for (const flow::Strand* strand : state_.open_strands()) {
+      const std::int64_t order = strand->open->order;
+      const bool opens = std::any_of(effects.begin(), effects.end(), [&](const auto& effect) {
+        const auto* row = std::get_if<flow::OpenRow>(&effect);
+        return row != nullptr && row->order == order;
+      });
+      if (!opens) continue;
+      if (flow::waits_for_person(session.program(), state_, *strand)) {
+        shown.emplace(order, question(session, *strand, record));
+        continue;
+      }
+      const flow::Asked asked(session.program(), state_, *strand, session.cast, record);
+      const flow::CastRole* role = session.cast.find(asked.speak().role);
+      if (role == nullptr)
+        return base::Error{.code = base::Code::internal,
+                           .message = "the cast lacks the role '" + asked.speak().role + "'"};
+      auto provider = providers_(*model_in_force(session, asked.speak(), *role).model);
+      if (!provider) return provider.error();
+      auto prepared = prepare_request(session, state_, *strand, record, record, **provider);
+      if (!prepared) return prepared.error();
+      shown.emplace(order, std::move(prepared->context_snapshot));
+    }
+    return shown;
   }
 
   // As Performance::question, of a session that is not performed.
-  json::object question(const SessionData& session, const SessionRecord& record) const {
+  json::object question(const SessionData& session, const flow::Strand& strand,
+                        const SessionRecord& record) const {
     json::object shown;
     shown["rule"] = "all";
-    if (state_.last_position > 0) {
+    if (strand.last_position > 0) {
       shown["first"] = 1;
-      shown["last"] = state_.last_position;
+      shown["last"] = strand.last_position;
     }
-    shown["count"] = state_.last_position;
-    shown["question"] =
-        flow::question_for_person(session.program(), state_, session.cast, session.topic, record);
+    shown["count"] = strand.last_position;
+    shown["question"] = flow::question_for_person(session.program(), state_, strand, session.cast,
+                                                  session.topic, record);
     return shown;
   }
 
@@ -385,7 +439,7 @@ class Branching final {
   const store::WholeSession& whole_;          // the parent's
   const model::StepExecutionLog* const cut_;  // null: the branch begins at the beginning
   flow::State state_;  // the parent's before the cut was answered, then the branch's
-  flow::Event event_;
+  std::vector<flow::Event> events_;
   BranchedSession branched_;
 };
 

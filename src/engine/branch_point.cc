@@ -66,7 +66,11 @@ std::string BranchPoint::words_of(const Row& row) const {
 
 bool BranchPoint::says(const Row& row) const {
   const flow::Instruction* step = instruction_of(row);
-  return step != nullptr && step->says();
+  if (step == nullptr) return false;
+  if (step->says() || std::holds_alternative<flow::Choice>(step->step)) return true;
+  // What a judge decided is not determined by what was said before.
+  return step->condition() != nullptr &&
+         row.result_data.value_or("").find("\"judges\"") != std::string::npos;
 }
 
 // A row that is skipped because its session was cancelled was left open, not passed.
@@ -141,8 +145,10 @@ base::Result<void> BranchPoint::find_state() {
   input.adopted_rows = session_.snapshot.adopted_rows;
   input.adopted_messages = session_.snapshot.adopted_messages;
   bool found = false;
-  const auto report = flow::replay(input, [&](const flow::State& at) {
-    if (!at.open || at.open->order != step_->execution_order) return;
+  input.seed = session_.seed;
+  input.played = session_.snapshot.played;
+  const auto report = flow::replay(input, [&](const flow::State& at, const flow::Strand& strand) {
+    if (strand.number != 0 || strand.open->order != step_->execution_order) return;
     state_ = at;
     found = true;
   });
@@ -158,6 +164,7 @@ base::Result<void> BranchPoint::find_state() {
   }
   state_.limits = limits;
   state_.open->attempt = step_->attempt_count.value_or(1);
+  state_.open->spent = {};
   return {};
 }
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/near_name.h"
+#include "engine/cost.h"
 
 namespace tertulia::engine {
 namespace {
@@ -179,6 +180,38 @@ base::Result<json::object> frozen_with(llm::ModelProfile profile, const json::ob
   return profile.to_json();
 }
 
+// The profiles that a step names.
+std::vector<std::string> profiles_of(const flow::Instruction& step) {
+  std::vector<std::string> names;
+  if (const auto* speak = std::get_if<flow::Speak>(&step.step)) {
+    if (!speak->model.empty()) names.push_back(speak->model);
+    names.insert(names.end(), speak->fallback.begin(), speak->fallback.end());
+  }
+  if (const auto* choice = std::get_if<flow::Choice>(&step.step); choice && !choice->model.empty())
+    names.push_back(choice->model);
+  return names;
+}
+
+// A limit on cost means nothing where a call's cost is not known. Rehearsal costs nothing.
+void check_prices(const FlowSnapshot& snapshot, const flow::Cast& cast, Mistakes& mistakes) {
+  bool any = snapshot.limits.cost_nano.has_value();
+  for (const auto& [role, limits] : snapshot.limits.roles) any = any || limits.cost_nano;
+  if (!any) return;
+  std::set<std::string> told;
+  const auto check = [&](const std::string& profile, const json::object& model) {
+    const json::value* provider = model.if_contains("provider");
+    const bool is_free =
+        provider != nullptr && provider->is_string() && provider->get_string() == "rehearsal";
+    if (is_free || has_price(model) || !told.insert(profile).second) return;
+    mistakes.add(
+        fmt::format("the flow has a limit on cost, but the price of the model profile "
+                    "'{}' is not known: give it a 'price' in the configuration",
+                    profile));
+  };
+  for (const flow::CastRole& role : cast.roles) check(role.profile, role.model);
+  for (const auto& [name, model] : snapshot.models) check(name, model);
+}
+
 }  // namespace
 
 base::Result<store::NewSession> cast(const CastingCall& call, const ProfileSource& profiles,
@@ -191,6 +224,17 @@ base::Result<store::NewSession> cast(const CastingCall& call, const ProfileSourc
   std::vector<std::string> refs;
   for (const auto& declared : program.roles) {
     refs.push_back(declared.ref);
+    // A called flow's part may be played by a role of the caller, which stands before it.
+    if (const flow::CastRole* player = declared.as.empty() ? nullptr : cast.find(declared.as)) {
+      flow::CastRole part = *player;
+      part.ref = declared.ref;
+      const auto role_id = std::find_if(session.roles.begin(), session.roles.end(),
+                                        [&](const auto& each) { return each.ref == declared.as; });
+      session.roles.push_back(
+          {declared.ref, role_id == session.roles.end() ? std::nullopt : role_id->role_id});
+      cast.roles.push_back(std::move(part));
+      continue;
+    }
     const auto chosen = call.roles.find(declared.ref);
     const std::string stored = chosen != call.roles.end() ? chosen->second : declared.use;
     const Character character = character_of(declared, stored, roles, mistakes);
@@ -217,16 +261,30 @@ base::Result<store::NewSession> cast(const CastingCall& call, const ProfileSourc
     if (program.role(ref) == nullptr)
       mistakes.add(fmt::format("the flow has no role '{}'{}", ref, did_you_mean(ref, refs)));
   for (const auto& step : program.steps) {
-    const auto* speak = std::get_if<flow::Speak>(&step.step);
-    if (speak == nullptr || speak->model.empty() || snapshot.models.contains(speak->model))
-      continue;
-    auto profile = profiles(speak->model);
-    if (!profile) {
-      mistakes.add(profile.error().in(fmt::format("step '{}'", step.label())));
-    } else {
-      snapshot.models[speak->model] = profile->to_json();
+    for (const std::string& name : profiles_of(step)) {
+      if (snapshot.models.contains(name)) continue;
+      auto profile = profiles(name);
+      if (!profile) {
+        mistakes.add(profile.error().in(fmt::format("step '{}'", step.label())));
+      } else {
+        snapshot.models[name] = profile->to_json();
+      }
     }
   }
+  check_prices(snapshot, cast, mistakes);
+  for (const std::string& ref : call.played) {
+    if (program.role(ref) == nullptr)
+      mistakes.add(
+          fmt::format("the flow has no role '{}' to play{}", ref, did_you_mean(ref, refs)));
+    for (const auto& step : program.steps)
+      if (const auto* speak = std::get_if<flow::Speak>(&step.step);
+          speak != nullptr && speak->role == ref && speak->output)
+        mistakes.add(
+            fmt::format("the role '{}' cannot be played by a person: its step '{}' answers with "
+                        "JSON that fits a schema",
+                        ref, step.label()));
+  }
+  snapshot.played.insert(call.played.begin(), call.played.end());
   if (mistakes.any()) return mistakes.error();
 
   session.topic = call.topic.value_or(program.topic);

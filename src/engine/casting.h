@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "engine/session_data.h"
@@ -29,6 +30,7 @@ struct CastingCall {
   std::map<std::string, std::string> roles;      // role reference -> name of a stored role
   std::map<std::string, std::string> variables;  // as a person wrote them: JSON, or else text
   std::optional<flow::Limits> limits;
+  std::set<std::string> played;  // role references that a person plays
   std::int64_t seed = 0;
   base::Timestamp now;
 };

@@ -39,9 +39,9 @@ class Builder final {
     opened.created_at = facts_.now;
     if (row.status != StepStatus::pending) opened.started_at = facts_.now;
     opened.step_snapshot = session_.flow->step_snapshots[index];
-    const bool asks = state_.open && state_.open->order == row.order;
-    if (asks && facts_.context_snapshot != nullptr)
-      opened.context_snapshot = base::to_text(*facts_.context_snapshot);
+    if (const json::object* snapshot = snapshot_of(row.order))
+      opened.context_snapshot = base::to_text(*snapshot);
+    if (row.status == StepStatus::waiting) waiting_.push_back(row.order);
     announce_start(row);
     if (row.closed) {
       const flow::Closing& closing = *row.closed;
@@ -93,6 +93,7 @@ class Builder final {
     if (row.status == StepStatus::running || row.status == StepStatus::waiting)
       changed.started_at = facts_.now;
     built_.commit.changed.push_back(std::move(changed));
+    if (row.status == StepStatus::waiting) waiting_.push_back(row.order);
   }
 
   void add(const flow::Say& say) {
@@ -102,15 +103,24 @@ class Builder final {
     message.content = say.text;
     message.round_index = say.round;
     message.created_at = facts_.now;
-    message.position = say.position;
+    const std::int64_t stands_at = say.position != 0 ? say.position : -say.order;
+    message.position = stands_at;
     if (!say.document.empty()) {
       message.document = say.document;
       message.document_version = say.document_version;
     }
     built_.commit.said.push_back(std::move(message));
     for (auto& closed : built_.commit.closed)
-      if (closed.order == say.order) closed.said_position = say.position;
+      if (closed.order == say.order) closed.said_position = stands_at;
     announce_message(say);
+  }
+
+  void add(const flow::Place& placed) {
+    built_.commit.placed.push_back({.order = placed.order, .position = placed.position});
+    if (!facts_.announce) return;
+    json::object& data = announce(Event::Type::message_placed).data;
+    data["order"] = placed.order;
+    data["position"] = placed.position;
   }
 
   void add(const flow::Ask&) {}
@@ -126,14 +136,16 @@ class Builder final {
     advance.round = state_.round;
     advance.executed_steps = state_.last_order;
     advance.error_reason = text_or_nothing(state_.stop_text);
-    if (state_.open)
+    // Of several open steps, the first branch's.
+    if (const auto open = state_.open_strands(); !open.empty())
       advance.current_step_id =
-          session_.flow->step_ids[static_cast<size_t>(state_.open->instruction)];
+          session_.flow->step_ids[static_cast<size_t>(open.front()->open->instruction)];
     if (is_over(state_.status)) {
       advance.ended_at = facts_.now;
       advance.result = facts_.session_result;
     }
     commit.state = state_.to_text();
+    for (const std::int64_t order : waiting_) announce_wait(order);
     announce_stop();
     return std::move(built_);
   }
@@ -162,7 +174,13 @@ class Builder final {
     data["order"] = row.order;
     data["step"] = step.label();
     data["kind"] = step.kind();
-    if (step.says()) data["role"] = step.role();
+    const flow::Strand* strand = state_.strand_of(row.order);
+    if (strand != nullptr) {
+      data["role"] = flow::speaker_of(session_.program(), *strand);
+    } else if (!step.role().empty()) {
+      data["role"] = step.role();
+    }
+    if (strand != nullptr && strand->number != 0) data["branch"] = strand->number;
     if (const auto* speak = std::get_if<flow::Speak>(&step.step); speak && speak->output)
       data["structured"] = true;
     if (row.parent_order) data["parent"] = *row.parent_order;
@@ -187,7 +205,8 @@ class Builder final {
   void announce_message(const flow::Say& say) {
     if (!facts_.announce) return;
     json::object message;
-    message["position"] = say.position;
+    // Inside a parallel it has none yet: message.placed tells it.
+    if (say.position != 0) message["position"] = say.position;
     message["order"] = say.order;
     message["role"] = say.role;
     const flow::CastRole* role = session_.cast.find(say.role);
@@ -214,27 +233,35 @@ class Builder final {
     }
   }
 
-  void announce_wait() {
-    const auto& step = instruction(state_.open->instruction);
-    const auto& ask = std::get<flow::AskPerson>(step.step);
+  void announce_wait(std::int64_t order) {
+    const flow::Strand* strand = state_.strand_of(order);
+    if (!facts_.announce || strand == nullptr) return;
     json::object& data = announce(Event::Type::session_waiting).data;
-    data["order"] = state_.open->order;
-    data["role"] = ask.role;
-    if (facts_.context_snapshot != nullptr)
-      if (const auto* question = facts_.context_snapshot->if_contains("question"))
-        data["question"] = *question;
-    if (!ask.choices.empty()) {
+    data["order"] = order;
+    data["role"] = flow::speaker_of(session_.program(), *strand);
+    if (const json::object* snapshot = snapshot_of(order))
+      if (const auto* question = snapshot->if_contains("question")) data["question"] = *question;
+    const auto* ask = std::get_if<flow::AskPerson>(&instruction(strand->open->instruction).step);
+    if (ask == nullptr) return;
+    if (!ask->choices.empty()) {
       json::array choices;
-      for (const std::string& choice : ask.choices) choices.emplace_back(choice);
+      for (const std::string& choice : ask->choices) choices.emplace_back(choice);
       data["choices"] = std::move(choices);
     }
-    if (ask.timeout_ms)
-      data["until"] = base::to_iso8601(facts_.now + std::chrono::milliseconds(*ask.timeout_ms));
+    if (ask->timeout_ms)
+      data["until"] = base::to_iso8601(facts_.now + std::chrono::milliseconds(*ask->timeout_ms));
+  }
+
+  [[nodiscard]] const json::object* snapshot_of(std::int64_t order) const {
+    if (facts_.context_snapshots == nullptr) return nullptr;
+    const auto found = facts_.context_snapshots->find(order);
+    return found == facts_.context_snapshots->end() ? nullptr : found->second;
   }
 
   void announce_stop() {
-    if (!facts_.announce || state_.status == model::SessionStatus::running) return;
-    if (state_.status == model::SessionStatus::waiting) return announce_wait();
+    if (!facts_.announce || state_.status == model::SessionStatus::running ||
+        state_.status == model::SessionStatus::waiting)
+      return;
     json::object& data = announce(is_over(state_.status) ? Event::Type::session_finished
                                                          : Event::Type::session_paused)
                              .data;
@@ -248,6 +275,7 @@ class Builder final {
   const SessionData& session_;
   const flow::State& state_;
   const CommitFacts& facts_;
+  std::vector<std::int64_t> waiting_;  // rows that began to wait for a person
   BuiltCommit built_;
 };
 

@@ -2,6 +2,7 @@
 // it afterwards.
 #pragma once
 
+#include <map>
 #include <vector>
 
 #include "engine/event.h"
@@ -20,8 +21,9 @@ struct CommitFacts {
   base::Timestamp now;
   std::int64_t lease_token = 0;
   double memory_mb = 0;
-  std::optional<std::string> session_result;             // JSON, of a session that has finished
-  const base::json::object* context_snapshot = nullptr;  // of the step whose row is opened
+  std::optional<std::string> session_result;  // JSON, of a session that has finished
+  // Of the rows that are open, by order.
+  const std::map<std::int64_t, const base::json::object*>* context_snapshots = nullptr;
   bool announce = true;
 };
 

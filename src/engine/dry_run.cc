@@ -4,6 +4,7 @@
 
 #include "engine/cost.h"
 #include "engine/session_record.h"
+#include "flow/asked.h"
 #include "flow/output_schema.h"
 
 namespace tertulia::engine {
@@ -39,28 +40,37 @@ llm::Answer rehearse(llm::Provider& rehearsal, const llm::Request& request) {
   return answer;
 }
 
-flow::Answered words_of_a_person(const flow::AskPerson& ask) {
-  const std::string words = !ask.otherwise.empty() ? ask.otherwise
-                            : ask.choices.empty()  ? "(A person's words.)"
-                                                   : ask.choices.front();
-  return {.text = words, .output = {}, .duration_ms = 0, .data = {}};
+flow::Answered words_of_a_person(const flow::Instruction& step, std::int64_t order) {
+  flow::Answered answered;
+  const auto* ask = std::get_if<flow::AskPerson>(&step.step);
+  answered.text = ask == nullptr || (ask->otherwise.empty() && ask->choices.empty())
+                      ? "(A person's words.)"
+                  : !ask->otherwise.empty() ? ask->otherwise
+                                            : ask->choices.front();
+  answered.order = order;
+  return answered;
 }
 
-base::Result<flow::Answered> answer_to(const flow::Speak& speak, const llm::Answer& answer) {
-  flow::Answered answered{.text = answer.text, .output = {}, .duration_ms = 0, .data = {}};
-  if (!speak.output) return answered;
-  auto schema = flow::OutputSchema::compile(*speak.output);
+base::Result<flow::Answered> answer_to(const flow::Asked& asked, std::int64_t order,
+                                       const llm::Answer& answer) {
+  flow::Answered answered;
+  answered.text = answer.text;
+  answered.order = order;
+  if (!asked.speak().output) return answered;
+  auto schema = flow::OutputSchema::compile(*asked.speak().output);
   if (!schema) return schema.error();
   auto output = schema->parse_output(answer.text);
   if (!output) return output.error();
-  answered.output = *std::move(output);
+  answered.output =
+      asked.kind() == flow::Asked::Kind::choice ? asked.chosen(*output) : *std::move(output);
   return answered;
 }
 
 // A request of the invented session, and what rehearsal said to it.
 struct DryCall {
   const flow::Instruction& instruction;
-  const flow::State& state;
+  const flow::Strand& strand;
+  const std::string& role;
   const base::json::object& model;  // the profile in force
   const llm::Provider& provider;
   PreparedRequest& request;
@@ -68,6 +78,22 @@ struct DryCall {
 };
 // True ends the run.
 using See = std::function<bool(const DryCall&)>;
+
+// As a performance keeps what the machine's effects say.
+void keep(const flow::Effect& effect, SessionRecord& record) {
+  if (const auto* say = std::get_if<flow::Say>(&effect))
+    record.add({.position = say->position != 0 ? say->position : -say->order,
+                .role = say->role,
+                .text = say->text,
+                .round = say->round,
+                .document = say->document,
+                .document_version = say->document_version});
+  if (const auto* placed = std::get_if<flow::Place>(&effect))
+    record.place(placed->order, placed->position);
+  if (const auto* close = std::get_if<flow::CloseRow>(&effect))
+    if (const auto* output = close->closing.data.if_contains("output"))
+      record.put_out(close->order, *output);
+}
 
 // True where `see` ended it, false where the flow did, or its limits.
 base::Result<bool> perform_dry(const CastingCall& call, const ProfileSource& profiles,
@@ -84,47 +110,47 @@ base::Result<bool> perform_dry(const CastingCall& call, const ProfileSource& pro
   auto rehearsal = providers(rehearsal_profile);
   if (!rehearsal) return rehearsal.error();
 
-  SessionRecord record(session->topic, [](std::int64_t, std::int64_t) {
+  SessionRecord record(session->topic, session->seed, [](std::int64_t, std::int64_t) {
     return base::Result<std::vector<flow::Said>>(
         base::Error{.code = base::Code::not_found, .message = "no older message"});
   });
+  const flow::Program& program = session->program();
   flow::State state;
-  flow::Limits no_limits = session->snapshot.limits;
-  no_limits.steps = kMostSteps;
-  flow::Event event = flow::Start{.variables = session->snapshot.variables, .limits = no_limits};
+  flow::Limits no_limits;
+  no_limits.steps = no_limits.rounds = kMostSteps;
+  flow::Event event = flow::Start{.variables = session->snapshot.variables,
+                                  .limits = no_limits,
+                                  .played = session->snapshot.played};
   for (;;) {
-    auto effects = flow::advance(session->program(), state, event, record);
+    auto effects = flow::advance(program, state, event, record);
     if (!effects) return effects.error();
-    for (const flow::Effect& effect : *effects)
-      if (const auto* say = std::get_if<flow::Say>(&effect))
-        record.add({.position = say->position,
-                    .role = say->role,
-                    .text = say->text,
-                    .round = say->round,
-                    .document = say->document,
-                    .document_version = say->document_version});
-    if (state.status == model::SessionStatus::waiting) {
-      const auto& asked = session->program().steps[static_cast<size_t>(state.open->instruction)];
-      event = words_of_a_person(std::get<flow::AskPerson>(asked.step));
+    for (const flow::Effect& effect : *effects) keep(effect, record);
+    const auto open = state.open_strands();
+    const bool goes_on = state.status == model::SessionStatus::running ||
+                         state.status == model::SessionStatus::waiting;
+    if (!goes_on || open.empty()) return false;
+    // Branches are performed one after the other.
+    const flow::Strand& strand = *open.front();
+    const std::int64_t order = strand.open->order;
+    const auto& instruction = program.steps[static_cast<size_t>(strand.open->instruction)];
+    if (flow::waits_for_person(program, state, strand)) {
+      event = words_of_a_person(instruction, order);
       continue;
     }
-    if (state.status != model::SessionStatus::running || !state.open) return false;
-    const auto& instruction =
-        session->program().steps[static_cast<size_t>(state.open->instruction)];
-    const auto& speak = std::get<flow::Speak>(instruction.step);
+    const flow::Asked asked(program, state, strand, session->cast, record);
+    const flow::Speak& speak = asked.speak();
     const flow::CastRole* role = session->cast.find(speak.role);
     if (role == nullptr)
       return base::Error{.code = base::Code::internal, .message = "a role without a cast"};
     const base::json::object& model = *model_in_force(*session, speak, *role).model;
     auto provider = providers(model);
     if (!provider) return provider.error();
-    auto prepared = prepare_request(*session, state, record, record, **provider);
+    auto prepared = prepare_request(*session, state, strand, record, record, **provider);
     if (!prepared) return prepared.error();
     const llm::Answer answer = rehearse(**rehearsal, prepared->request);
-    if (see({instruction, state, model, **provider, *prepared, answer})) return true;
-    auto answered = answer_to(speak, answer);
+    if (see({instruction, strand, speak.role, model, **provider, *prepared, answer})) return true;
+    auto answered = answer_to(asked, order, answer);
     if (!answered) return answered.error();
-    if (answered->output) record.put_out(state.open->order, *answered->output);
     event = *std::move(answered);
   }
 }
@@ -136,10 +162,9 @@ base::Result<DryStep> dry_run(const CastingCall& call, const ProfileSource& prof
                               const std::string& step, std::int64_t visit) {
   DryStep found;
   auto ended = perform_dry(call, profiles, roles, providers, [&](const DryCall& each) {
-    const auto& speak = std::get<flow::Speak>(each.instruction.step);
-    const std::string& called = each.instruction.name.empty() ? speak.role : each.instruction.name;
-    if (called != step || each.state.open->visit != visit) return false;
-    found = {each.state.open->order, std::move(each.request)};
+    const std::string& called = each.instruction.name.empty() ? each.role : each.instruction.name;
+    if (called != step || each.strand.open->visit != visit) return false;
+    found = {each.strand.open->order, std::move(each.request)};
     return true;
   });
   if (!ended) return ended.error();

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <future>
 
 #include "base/log.h"
@@ -30,31 +31,61 @@ base::Result<void> check_fit(const flow::State& state, Action action, Id session
       state.status == SessionStatus::failed)
     return refuse(fmt::format("is {} already", model::to_text(state.status)),
                   fmt::format("tertulia session show {}", session));
-  if (action == Action::retry &&
-      (!state.open || (state.open->status != model::StepStatus::failed &&
-                       state.open->status != model::StepStatus::timeout)))
+  const auto open = state.open_strands();
+  const auto any = [&](auto&&... statuses) {
+    return std::any_of(open.begin(), open.end(), [&](const flow::Strand* strand) {
+      return ((strand->open->status == statuses) || ...);
+    });
+  };
+  if (action == Action::retry && !any(model::StepStatus::failed, model::StepStatus::timeout))
     return refuse("has no failed step to try again",
                   fmt::format("tertulia session resume {}", session));
-  if (action == Action::answer && state.status != SessionStatus::waiting)
+  if (action == Action::answer && !any(model::StepStatus::waiting))
     return refuse("waits for nobody's answer", fmt::format("tertulia session show {}", session));
-  if (action == Action::skip && !state.open)
+  if (action == Action::skip && open.empty())
     return refuse("has no open step to skip", fmt::format("tertulia session resume {}", session));
   return {};
 }
 
-// Does the wish fit what the session waits for?
-base::Result<void> check_answer(const Waiting& waiting, const Wish& wish, Id session,
-                                base::Timestamp now) {
+// Which of those that wait the wish is for: the one whose words are given, or, of a session that
+// can do nothing but wait, one whose time is used up. Nothing where the wish is for no person.
+base::Result<std::optional<Waiting>> meant(const std::vector<Waiting>& waiting, const Wish& wish,
+                                           const flow::State& state, Id session,
+                                           base::Timestamp now) {
   if (wish.action == Action::answer) {
-    auto accepted = waiting.accept(wish.words);
+    const auto* found = &waiting.front();
+    if (wish.order != 0) {
+      const auto at = std::find_if(waiting.begin(), waiting.end(),
+                                   [&](const Waiting& each) { return each.order == wish.order; });
+      if (at == waiting.end())
+        return base::Error{.code = base::Code::conflict,
+                           .message = fmt::format("step {} of session {} waits for nobody's answer",
+                                                  wish.order, session),
+                           .remedy = fmt::format("tertulia session show {}", session)};
+      found = &*at;
+    } else if (waiting.size() > 1) {
+      std::string all;
+      for (const Waiting& each : waiting)
+        all += fmt::format("{}{} ({})", all.empty() ? "" : ", ", each.order, each.name);
+      return base::Error{
+          .code = base::Code::conflict,
+          .message = fmt::format("session {} waits for several persons, at steps {}: say which",
+                                 session, all),
+          .remedy = fmt::format("tertulia session answer {} --order {} \"...\"", session,
+                                waiting.front().order)};
+    }
+    auto accepted = found->accept(wish.words);
     if (!accepted) return accepted.error();
-    return {};
+    return std::optional(*found);
   }
   const bool goes_on = wish.action == Action::resume || wish.action == Action::step;
-  if (!goes_on || waiting.is_expired(now)) return {};
+  if (!goes_on || waiting.empty() || state.status != model::SessionStatus::waiting)
+    return std::optional<Waiting>();
+  for (const Waiting& each : waiting)
+    if (each.is_expired(now)) return std::optional(each);
   return base::Error{.code = base::Code::conflict,
                      .message = fmt::format("session {} waits for the words of {}: {}", session,
-                                            waiting.name, waiting.question),
+                                            waiting.front().name, waiting.front().question),
                      .remedy = fmt::format("tertulia session answer {} \"...\"", session)};
 }
 
@@ -234,15 +265,16 @@ base::Result<Engine::Taken> Engine::take(db::Connection& connection, model::Id s
   auto state = flow::State::from_text(stored->state);
   if (!state) return give_up(state.error());
   if (auto fits = check_fit(*state, wish.action, session); !fits) return give_up(fits.error());
-  auto waiting = find_waiting(connection, *data, *state);
+  auto all = find_waiting(connection, *data, *state);
+  if (!all) return give_up(all.error());
+  auto waiting = meant(*all, wish, *state, session, options_.clock->now());
   if (!waiting) return give_up(waiting.error());
-  if (*waiting)
-    if (auto fits = check_answer(**waiting, wish, session, options_.clock->now()); !fits)
-      return give_up(fits.error());
   auto messages = store::load_messages(
       connection, session, std::max<std::int64_t>(0, state->last_position - kMessagesAtStart),
       kMessagesAtStart);
   if (!messages) return give_up(messages.error());
+  auto unplaced = store::load_unplaced_messages(connection, session);
+  if (!unplaced) return give_up(unplaced.error());
 
   Taken taken{.session = *std::move(data),
               .state = *std::move(state),
@@ -252,7 +284,7 @@ base::Result<Engine::Taken> Engine::take(db::Connection& connection, model::Id s
   auto shared = std::make_shared<SessionData>();  // what to_said needs of it
   shared->role_refs = taken.session.role_refs;
   taken.record = std::make_unique<SessionRecord>(
-      taken.session.topic,
+      taken.session.topic, taken.session.seed,
       [this, shared, session](std::int64_t first,
                               std::int64_t last) -> base::Result<std::vector<flow::Said>> {
         auto rows = store::load_messages_between(*reader_, session, first, last);
@@ -262,7 +294,8 @@ base::Result<Engine::Taken> Engine::take(db::Connection& connection, model::Id s
         return said;
       });
   for (const auto& message : *messages) taken.record->add(to_said(message, taken.session));
-  for (const auto& [step, order] : taken.state.outputs) {
+  for (const auto& message : *unplaced) taken.record->add(to_said(message, taken.session));
+  for (const std::int64_t order : flow::outputs_in_use(taken.state)) {
     auto row = store::load_log_row(connection, session, order);
     if (!row) return give_up(row.error());
     auto result = base::parse_json(row->result_data.value_or("null"));
@@ -283,6 +316,7 @@ void Engine::begin(Taken taken, const Wish& wish, const Performance::Ended& ende
   const model::Id id = taken.session.id;
   std::map<std::string, base::json::value, std::less<>> variables =
       taken.session.snapshot.variables;
+  std::set<std::string, std::less<>> played = taken.session.snapshot.played;
   const flow::Limits at_start = wish.limits.value_or(taken.session.snapshot.limits);
   const auto waiting = std::move(taken.waiting);
   const auto waited = [&] { return waiting->waited_ms(options_.clock->now()); };
@@ -296,9 +330,11 @@ void Engine::begin(Taken taken, const Wish& wish, const Performance::Ended& ende
       [[fallthrough]];
     case Action::resume:
       if (is_new) {
-        performance->begin(flow::Start{.variables = std::move(variables), .limits = at_start});
+        performance->begin(flow::Start{
+            .variables = std::move(variables), .limits = at_start, .played = std::move(played)});
       } else if (waiting) {
-        performance->begin(flow::StepTimedOut{.duration_ms = waited()});
+        performance->begin(
+            flow::StepTimedOut{.duration_ms = waited(), .spent = {}, .order = waiting->order});
       } else {
         performance->resume(wish.limits);
       }
@@ -307,13 +343,15 @@ void Engine::begin(Taken taken, const Wish& wish, const Performance::Ended& ende
       performance->begin(flow::Answered{.text = waiting->accept(wish.words).value(),
                                         .output = {},
                                         .duration_ms = waited(),
-                                        .data = {}});
+                                        .data = {},
+                                        .spent = {},
+                                        .order = waiting->order});
       return;
     case Action::retry:
-      performance->begin(flow::RetryStep{});
+      performance->begin(flow::RetryStep{.order = wish.order});
       return;
     case Action::skip:
-      performance->skip_then_pause();
+      performance->skip_then_pause(wish.order);
       return;
     case Action::cancel:
       performance->begin(flow::Cancel{});

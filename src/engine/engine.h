@@ -46,6 +46,7 @@ struct Wish {
   Action action = Action::resume;
   std::optional<flow::Limits> limits = {};  // instead of those in force
   std::string words = {};                   // of an answer
+  std::int64_t order = 0;  // the step that is answered, retried or skipped; 0: the one that can be
 };
 
 class Engine final {

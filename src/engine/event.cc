@@ -14,6 +14,8 @@ std::string_view event_name(Event::Type type) {
       return "token";
     case Event::Type::message:
       return "message";
+    case Event::Type::message_placed:
+      return "message.placed";
     case Event::Type::step_completed:
       return "step.completed";
     case Event::Type::attempt_failed:

@@ -25,6 +25,7 @@ struct Event {
     step_started,
     token,
     message,
+    message_placed,
     step_completed,
     attempt_failed,
     session_waiting,

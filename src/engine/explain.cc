@@ -4,6 +4,7 @@
 
 #include <map>
 
+#include "flow/asked.h"
 #include "store/sessions.h"
 #include "store/step_log.h"
 
@@ -16,36 +17,56 @@ namespace json = base::json;
 class WholeRecord final : public flow::Record, public flow::History {
  public:
   WholeRecord(const std::vector<flow::Said>& messages,
-              const std::vector<model::StepExecutionLog>& log, const std::string& topic)
-      : messages_(messages), topic_(topic) {
+              const std::vector<model::StepExecutionLog>& log, const std::string& topic,
+              std::uint64_t seed)
+      : messages_(messages), topic_(topic), seed_(seed) {
+    std::map<Id, const flow::Said*> by_id;
+    for (const flow::Said& said : messages) {
+      by_id.emplace(said.id, &said);
+      if (said.position < 0) by_order_.emplace(-said.position, &said);
+    }
     for (const auto& row : log) {
       if (!row.result_data) continue;
       auto parsed = base::parse_json(*row.result_data);
       if (!parsed) continue;  // replay reports it
       if (const json::value* output = base::at_pointer(*parsed, "/output"))
         outputs_.emplace(row.execution_order, *output);
+      if (const json::value* id = base::at_pointer(*parsed, "/message_id"); id && id->is_int64())
+        if (const auto said = by_id.find(id->get_int64()); said != by_id.end())
+          by_order_.emplace(row.execution_order, said->second);
     }
   }
-  std::optional<std::string_view> message(std::int64_t position) const override {
-    if (position < 1 || position > static_cast<std::int64_t>(messages_.size())) return {};
-    return messages_[static_cast<size_t>(position - 1)].text;
+  std::optional<std::string_view> message(std::int64_t key) const override {
+    const flow::Said* said = find(key);
+    return said == nullptr ? std::nullopt : std::optional<std::string_view>(said->text);
   }
   const json::value* output(std::int64_t order) const override {
     const auto found = outputs_.find(order);
     return found == outputs_.end() ? nullptr : &found->second;
   }
   std::string_view topic() const override { return topic_; }
-  base::Result<const flow::Said*> at(std::int64_t position) const override {
-    if (position >= 1 && position <= static_cast<std::int64_t>(messages_.size()))
-      return &messages_[static_cast<size_t>(position - 1)];
+  std::uint64_t seed() const override { return seed_; }
+  base::Result<const flow::Said*> at(std::int64_t key) const override {
+    if (const flow::Said* said = find(key)) return said;
     return base::Error{.code = base::Code::not_found,
-                       .message = fmt::format("there is no message {}", position)};
+                       .message = fmt::format("there is no message {}", key)};
   }
 
  private:
+  // A message by its position; by minus the order of its row also after it was placed, as its
+  // branch knew it.
+  [[nodiscard]] const flow::Said* find(std::int64_t key) const {
+    if (key >= 1 && key <= static_cast<std::int64_t>(messages_.size()))
+      return &messages_[static_cast<size_t>(key - 1)];
+    const auto said = by_order_.find(-key);
+    return said == by_order_.end() ? nullptr : said->second;
+  }
+
   const std::vector<flow::Said>& messages_;
   const std::string& topic_;
+  std::uint64_t seed_;
   std::map<std::int64_t, json::value> outputs_;
+  std::map<std::int64_t, const flow::Said*> by_order_;
 };
 
 std::string recorded_sha256(const model::StepExecutionLog& row) {
@@ -72,6 +93,9 @@ base::Result<Explanation> explain(db::Connection& connection, FlowCache& flows, 
   if (!log) return log.error();
   auto messages = store::load_messages(connection, session);
   if (!messages) return messages.error();
+  auto unplaced = store::load_unplaced_messages(connection, session);
+  if (!unplaced) return unplaced.error();
+  messages->insert(messages->end(), unplaced->begin(), unplaced->end());
 
   flow::ReplayInput input;
   input.program = &data->program();
@@ -83,28 +107,31 @@ base::Result<Explanation> explain(db::Connection& connection, FlowCache& flows, 
   input.stored = *std::move(state);
   input.adopted_rows = data->snapshot.adopted_rows;
   input.adopted_messages = data->snapshot.adopted_messages;
+  input.seed = data->seed;
+  input.played = data->snapshot.played;
 
   Explanation explanation;
-  const WholeRecord record(input.messages, input.log, data->topic);
-  const auto at_step = [&](const flow::State& at) {
-    const auto order = at.open->order;
+  const WholeRecord record(input.messages, input.log, data->topic, data->seed);
+  const auto at_step = [&](const flow::State& at, const flow::Strand& strand) {
+    const auto order = strand.open->order;
     // No request of the older system is known, and an adopted session's next row was opened without
     // one.
     if (order <= data->snapshot.adopted_rows) return;
     // Another session made these requests, with another topic or cast.
     if (order <= data->snapshot.inherited_rows) return;
-    const auto index = static_cast<size_t>(at.open->instruction);
+    const auto index = static_cast<size_t>(strand.open->instruction);
     const auto disagree = [&](std::string what) {
       explanation.request_disagreements.push_back({order, std::move(what)});
     };
     const auto& step = data->program().steps[index];
-    if (!std::holds_alternative<flow::Speak>(step.step)) return;  // no request is made of a person
-    const auto& speak = std::get<flow::Speak>(step.step);
+    if (flow::waits_for_person(data->program(), at, strand)) return;  // no request is made of them
+    const flow::Asked asked(data->program(), at, strand, data->cast, record);
+    const flow::Speak& speak = asked.speak();
     const flow::CastRole* role = data->cast.find(speak.role);
     if (role == nullptr) return disagree("the cast lacks the role '" + speak.role + "'");
     auto provider = providers(*model_in_force(*data, speak, *role).model);
     if (!provider) return disagree(provider.error().message);
-    auto prepared = prepare_request(*data, at, record, record, **provider);
+    auto prepared = prepare_request(*data, at, strand, record, record, **provider);
     if (!prepared) return disagree(prepared.error().message);
     ++explanation.requests_rebuilt;
     const auto row = std::find_if(input.log.begin(), input.log.end(),

@@ -3,15 +3,20 @@
 //
 // A step goes: the answer arrives -> the machine advances -> rows, message, call and state, with
 // the next step's row, are one commit -> when that is durable it is announced, and only then the
-// next model is asked. A crash between the answer and the commit costs one repeated call.
+// next model is asked. A crash between the answer and the commit costs one repeated call. Inside a
+// parallel several models are asked at once; answers that arrive while a commit is under way wait
+// for it, and are in the next one together.
 #pragma once
 
 #include <chrono>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <vector>
 
+#include "engine/asking.h"
+#include "engine/commit_builder.h"
 #include "engine/event.h"
 #include "engine/loop.h"
 #include "engine/request.h"
@@ -19,7 +24,6 @@
 #include "engine/session_record.h"
 #include "engine/writer.h"
 #include "flow/machine.h"
-#include "flow/output_schema.h"
 #include "store/commit.h"
 
 namespace tertulia::engine {
@@ -53,14 +57,15 @@ class Performance final : public std::enable_shared_from_this<Performance> {
   Performance(const Performance&) = delete;
   Performance& operator=(const Performance&) = delete;
 
-  // Begins with an event; for a session whose process died, `Interrupted` is found out here.
+  // Begins with an event.
   void begin(flow::Event first);
   // Goes on if the session was left running (its process died), else begins with `Resume`.
   void resume(std::optional<flow::Limits> limits);
-  // Leaves the open step out, and pauses before the next.
-  void skip_then_pause();
+  // Leaves an open step out (0: the one that is meant), and pauses before the next.
+  void skip_then_pause(std::int64_t order);
 
-  // Wishes from outside, carried out at the next moment that allows it.
+  // Wishes from outside, carried out at the next moment that allows it: calls under way are waited
+  // for, or stopped.
   void pause_after_step(model::StopReason reason);
   void pause_now();
   void cancel();
@@ -76,30 +81,46 @@ class Performance final : public std::enable_shared_from_this<Performance> {
     std::optional<model::StopReason> pause_after_step;
     bool pause_now = false;
     bool cancel = false;
+    [[nodiscard]] bool any() const { return pause_after_step || pause_now || cancel; }
   };
   // What one commit announces once it is durable.
   using Announcements = std::vector<Event>;
+  // What is to be in the next commit.
+  struct Batch {
+    std::vector<flow::Effect> effects;
+    std::vector<store::CallMade> calls;
+    std::map<std::int64_t, std::chrono::milliseconds> delays;  // by row: before it is asked again
+    bool starts = false;
+  };
+  // An answer, or a stopped call, that has not been looked at yet.
+  struct Arrived {
+    std::int64_t order = 0;
+    std::uint64_t number = 0;
+    llm::Answer answer;
+  };
 
-  void apply(std::vector<flow::Event> events, std::vector<store::CallMade> calls,
-             std::chrono::milliseconds delay = {});
-  void on_durable(const base::Result<void>& result, const Announcements& announcements, bool asks,
-                  std::chrono::milliseconds delay);
-  [[nodiscard]] bool carry_out_wishes();
-  void ask_after(std::chrono::milliseconds delay);
-  void ask();
-  void on_answer(std::uint64_t call_number, llm::Answer answer);
-  void take_answer(llm::Answer answer);
-  void take_failure(const llm::Answer& answer, store::CallMade made);
-  [[nodiscard]] base::Result<void> prepare();
+  void apply(std::vector<flow::Event> events, std::vector<store::CallMade> calls);
+  // False where the machine refused it, or the record could not be read: the performance has ended.
+  [[nodiscard]] bool advance(const flow::Event& event, Batch& batch);
+  void look_at_arrivals();
+  // Makes the requests of what the batch asks, and holds what would exceed a limit.
+  [[nodiscard]] bool prepare_asks(Batch& batch);
+  void commit(Batch batch);
+  void on_durable(const base::Result<void>& result, const Announcements& announcements,
+                  const std::vector<std::int64_t>& asks,
+                  const std::map<std::int64_t, std::chrono::milliseconds>& delays);
+  void go_on();
+  [[nodiscard]] bool is_calling() const;
+  void stop_calls();
+  // What is to be done when no call is under way any more; nothing where nobody wishes anything.
+  [[nodiscard]] std::optional<flow::Event> wished() const;
+  void ask_after(std::int64_t order, std::chrono::milliseconds delay);
+  void ask(std::int64_t order);
+  void on_answer(Arrived arrived);
   void end(std::optional<base::Error> error);
 
-  // What the person of an `ask` step is shown: its context snapshot.
-  [[nodiscard]] base::json::object question() const;
-  [[nodiscard]] const flow::Speak& open_speak() const;
-  [[nodiscard]] store::CallMade call_made(const llm::Answer& answer) const;
-  [[nodiscard]] std::chrono::milliseconds step_time() const;
-  [[nodiscard]] std::chrono::milliseconds step_time_left() const;
-  [[nodiscard]] const flow::OutputSchema* output_schema();
+  // What the person of a row is shown: its context snapshot.
+  [[nodiscard]] base::json::object question(const flow::Strand& strand) const;
   [[nodiscard]] std::optional<std::string> session_result() const;
 
   Services& services_;
@@ -109,16 +130,13 @@ class Performance final : public std::enable_shared_from_this<Performance> {
   const std::int64_t lease_token_;
   Ended ended_;
 
-  std::optional<PreparedRequest> prepared_;  // of the open row
-  std::shared_ptr<llm::Provider> provider_;
-  std::unique_ptr<llm::Call> call_;
-  std::uint64_t call_number_ = 0;  // answers and timers of older calls are not ours any more
-  base::Timestamp call_started_;
-  std::chrono::steady_clock::time_point step_started_;
+  std::map<std::int64_t, Asking> askings_;  // by the order of their open rows
+  std::vector<Arrived> arrived_;
+  std::uint64_t last_number_ = 0;
   bool committing_ = false;
+  bool has_asked_ = false;
   bool over_ = false;
   Wishes wishes_;
-  std::map<int, flow::OutputSchema> schemas_;  // by instruction
 };
 
 }  // namespace tertulia::engine

@@ -63,6 +63,11 @@ std::string FlowSnapshot::to_text() const {
         json::object{{"session", branched_from->session}, {"order", branched_from->order}};
   if (inherited_rows > 0) out["inherited_rows"] = inherited_rows;
   if (inherited_rehearsal) out["inherited_rehearsal"] = true;
+  if (!played.empty()) {
+    json::array roles;
+    for (const std::string& role : played) roles.emplace_back(role);
+    out["played"] = std::move(roles);
+  }
   return base::to_text(out);
 }
 
@@ -108,6 +113,9 @@ base::Result<FlowSnapshot> FlowSnapshot::from_text(std::string_view text) {
   const json::value* rehearsed = member("inherited_rehearsal");
   snapshot.inherited_rehearsal =
       rehearsed != nullptr && rehearsed->is_bool() && rehearsed->get_bool();
+  if (const json::value* played = member("played"); played != nullptr && played->is_array())
+    for (const json::value& role : played->get_array())
+      if (role.is_string()) snapshot.played.emplace(role.get_string());
   return snapshot;
 }
 
@@ -168,6 +176,7 @@ flow::Said to_said(const model::Message& message, const SessionData& session) {
   said.round = message.round_index;
   said.document = message.document.value_or("");
   said.document_version = message.document_version.value_or(0);
+  said.id = message.id;
   return said;
 }
 

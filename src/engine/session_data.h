@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -63,6 +64,7 @@ struct FlowSnapshot {
   std::int64_t inherited_rows = 0;
   // Rehearsal spoke in what was inherited.
   bool inherited_rehearsal = false;
+  std::set<std::string, std::less<>> played;  // roles that a person plays
 
   [[nodiscard]] std::string to_text() const;
   [[nodiscard]] static base::Result<FlowSnapshot> from_text(std::string_view text);

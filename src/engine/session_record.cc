@@ -8,6 +8,11 @@
 namespace tertulia::engine {
 
 void SessionRecord::add(flow::Said said) {
+  if (said.position < 0) {
+    const std::int64_t key = said.position;
+    unplaced_.insert_or_assign(key, std::move(said));
+    return;
+  }
   recent_bytes_ += said.text.size();
   recent_.push_back(std::move(said));
   while (recent_.size() > 1 && (recent_.size() > kMaxRecent || recent_bytes_ > kMaxRecentBytes)) {
@@ -16,14 +21,20 @@ void SessionRecord::add(flow::Said said) {
   }
 }
 
+void SessionRecord::place(std::int64_t order, std::int64_t position) {
+  auto placed = unplaced_.extract(-order);
+  if (placed.empty()) return;
+  placed.mapped().position = position;
+  add(std::move(placed.mapped()));
+}
+
 void SessionRecord::put_out(std::int64_t order, base::json::value output) {
   outputs_.insert_or_assign(order, std::move(output));
 }
 
-void SessionRecord::keep_outputs(const std::map<std::string, std::int64_t, std::less<>>& outputs) {
-  if (outputs_.size() <= outputs.size()) return;
-  std::set<std::int64_t> used;
-  for (const auto& [name, order] : outputs) used.insert(order);
+void SessionRecord::keep_outputs(const flow::State& state) {
+  if (outputs_.empty()) return;
+  const std::set<std::int64_t> used = flow::outputs_in_use(state);
   std::erase_if(outputs_, [&](const auto& each) { return !used.contains(each.first); });
 }
 
@@ -31,8 +42,8 @@ std::optional<base::Error> SessionRecord::take_error() {
   return std::exchange(error_, {});
 }
 
-std::optional<std::string_view> SessionRecord::message(std::int64_t position) const {
-  auto said = at(position);
+std::optional<std::string_view> SessionRecord::message(std::int64_t key) const {
+  auto said = at(key);
   if (said) return (*said)->text;
   if (said.error().code != base::Code::not_found) error_ = said.error();
   return {};
@@ -43,7 +54,10 @@ const base::json::value* SessionRecord::output(std::int64_t order) const {
   return found == outputs_.end() ? nullptr : &found->second;
 }
 
-base::Result<const flow::Said*> SessionRecord::at(std::int64_t position) const {
+base::Result<const flow::Said*> SessionRecord::at(std::int64_t key) const {
+  if (const auto unplaced = unplaced_.find(key); unplaced != unplaced_.end())
+    return &unplaced->second;
+  const std::int64_t position = key;
   if (!recent_.empty() && position >= recent_.front().position) {
     const auto index = static_cast<size_t>(position - recent_.front().position);
     if (index < recent_.size()) return &recent_[index];

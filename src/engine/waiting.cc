@@ -15,34 +15,56 @@ std::int64_t Waiting::waited_ms(base::Timestamp now) const {
   return std::chrono::duration_cast<std::chrono::milliseconds>(now - since).count();
 }
 
-base::Result<std::optional<Waiting>> find_waiting(db::Connection& connection,
-                                                  const SessionData& session,
-                                                  const flow::State& state) {
-  if (state.status != model::SessionStatus::waiting || !state.open) return std::optional<Waiting>();
-  const auto& step = session.program().steps[static_cast<std::size_t>(state.open->instruction)];
-  const auto& ask = std::get<flow::AskPerson>(step.step);
-  auto row = store::load_log_row(connection, session.id, state.open->order);
+namespace {
+
+base::Result<Waiting> waiting_at(db::Connection& connection, const SessionData& session,
+                                 const flow::Strand& strand) {
+  const auto& step = session.program().steps[static_cast<std::size_t>(strand.open->instruction)];
+  // A speak step waits where a person plays its role.
+  const auto* ask = std::get_if<flow::AskPerson>(&step.step);
+  const std::string& role_ref = flow::speaker_of(session.program(), strand);
+  auto row = store::load_log_row(connection, session.id, strand.open->order);
   if (!row) return row.error();
-  const flow::CastRole* role = session.cast.find(ask.role);
-  Waiting waiting{.order = state.open->order,
-                  .role = ask.role,
-                  .name = role != nullptr ? role->name : ask.role,
+  const flow::CastRole* role = session.cast.find(role_ref);
+  Waiting waiting{.order = strand.open->order,
+                  .role = role_ref,
+                  .name = role != nullptr ? role->name : role_ref,
                   .question = {},
-                  .choices = ask.choices,
+                  .choices = {},
                   .since = row->started_at.value_or(row->created_at.value_or(base::Timestamp())),
                   .until = {},
-                  .otherwise = ask.otherwise};
-  if (ask.timeout_ms) waiting.until = waiting.since + std::chrono::milliseconds(*ask.timeout_ms);
+                  .otherwise = {}};
+  if (ask != nullptr) {
+    waiting.choices = ask->choices;
+    waiting.otherwise = ask->otherwise;
+    if (ask->timeout_ms)
+      waiting.until = waiting.since + std::chrono::milliseconds(*ask->timeout_ms);
+  }
   auto shown = base::parse_json(row->context_snapshot.value_or("null"));
   if (!shown) return shown.error();
   if (const auto* question = base::at_pointer(*shown, "/question");
       question != nullptr && question->is_string())
     waiting.question = question->get_string();
-  return std::optional<Waiting>(std::move(waiting));
+  return waiting;
 }
 
-base::Result<std::optional<Waiting>> find_waiting(db::Connection& connection, FlowCache& flows,
-                                                  Id session) {
+}  // namespace
+
+base::Result<std::vector<Waiting>> find_waiting(db::Connection& connection,
+                                                const SessionData& session,
+                                                const flow::State& state) {
+  std::vector<Waiting> all;
+  for (const flow::Strand* strand : state.open_strands()) {
+    if (strand->open->status != model::StepStatus::waiting) continue;
+    auto waiting = waiting_at(connection, session, *strand);
+    if (!waiting) return waiting.error();
+    all.push_back(*std::move(waiting));
+  }
+  return all;
+}
+
+base::Result<std::vector<Waiting>> find_waiting(db::Connection& connection, FlowCache& flows,
+                                                Id session) {
   auto data = load_session_data(connection, flows, session);
   if (!data) return data.error();
   auto stored = store::load_machine_state(connection, session);

@@ -27,12 +27,13 @@ struct Waiting {
   [[nodiscard]] bool is_expired(base::Timestamp now) const { return until && now >= *until; }
 };
 
-// Nothing where the session does not wait.
-[[nodiscard]] base::Result<std::optional<Waiting>> find_waiting(db::Connection& connection,
-                                                                const SessionData& session,
-                                                                const flow::State& state);
+// All that the session waits for, by order: inside a parallel, several persons may be asked at
+// once. Empty where it waits for nobody.
+[[nodiscard]] base::Result<std::vector<Waiting>> find_waiting(db::Connection& connection,
+                                                              const SessionData& session,
+                                                              const flow::State& state);
 // The same of a session by its id.
-[[nodiscard]] base::Result<std::optional<Waiting>> find_waiting(db::Connection& connection,
-                                                                FlowCache& flows, Id session);
+[[nodiscard]] base::Result<std::vector<Waiting>> find_waiting(db::Connection& connection,
+                                                              FlowCache& flows, Id session);
 
 }  // namespace tertulia::engine

@@ -39,6 +39,8 @@ class Checker final {
     gather(draft_.steps, {});
     for (const Use& use : draft_.uses) check_use(use);
     check_jumps();
+    check_branches(draft_.steps);
+    check_calls(draft_.steps);
     check_limits();
   }
 
@@ -49,6 +51,7 @@ class Checker final {
   struct Standing {
     const StepDraft* step = nullptr;
     Blocks blocks;
+    int each_block = 0;
   };
 
   // ---- names -----------------------------------------------------------------------------------
@@ -59,17 +62,28 @@ class Checker final {
     blocks.emplace_back(&list, 0);
     for (const StepDraft& step : list) {
       if (!step.id.empty()) {
-        const auto [first, added] = steps_.emplace(step.id, Standing{&step, blocks});
+        const auto [first, added] = steps_.emplace(step.id, Standing{&step, blocks, each_block_});
         if (!added)
           problems_.error(step.id_place,
                           fmt::format("two steps have the id '{}': the other is in line {}",
                                       step.id, first->second.step->id_place.line));
         step_names_.push_back(step.id);
       }
-      if (step.jump) jumps_.push_back({&step, blocks});
+      if (step.jump) jumps_.push_back({&step, blocks, each_block_});
       if (const auto* speak = std::get_if<Speak>(&step.step)) {
         if (!speak->document.empty()) documents_.push_back(speak->document);
         if (speak->output && !step.id.empty()) outputs_.push_back(step.id);
+      } else if (const auto* parallel = std::get_if<ParallelDraft>(&step.step)) {
+        // No goto leads out of a branch: its lists have nothing around them.
+        const int before = each_block_;
+        if (parallel->each_block != 0) each_block_ = parallel->each_block;
+        for (const List& branch : parallel->branches) gather(branch, {});
+        each_block_ = before;
+      } else if (const auto* call = std::get_if<CallDraft>(&step.step)) {
+        if (!step.id.empty()) {
+          calls_.push_back(step.id);
+          if (!call->called || !call->called->result.empty()) outputs_.push_back(step.id);
+        }
       } else if (const auto* ask = std::get_if<AskPerson>(&step.step)) {
         if (!ask->document.empty()) documents_.push_back(ask->document);
       } else if (const auto* loop = std::get_if<LoopDraft>(&step.step)) {
@@ -103,6 +117,11 @@ class Checker final {
         if (!steps_.contains(use.name))
           problems_.error(use.place, fmt::format("there is no step with the id '{}'{}", use.name,
                                                  hint(use.name, step_names_, "step with an id")));
+        return;
+      case Use::Kind::call:
+        if (!has(calls_, use.name))
+          problems_.error(use.place, fmt::format("there is no call with the id '{}'{}", use.name,
+                                                 hint(use.name, calls_, "call with an id")));
         return;
       case Use::Kind::profile:
         // PROVIDER/MODEL and rehearsal need no profile of their own.
@@ -159,7 +178,13 @@ class Checker final {
                                         hint(use.name, outputs_, "step with an id and an output")));
       return;
     }
-    const auto* speak = std::get_if<Speak>(&steps_.find(use.name)->second.step->step);
+    const Standing& from = steps_.find(use.name)->second;
+    if (from.each_block != 0 && from.each_block != use.each_block && !use.in_stat)
+      problems_.error(use.place,
+                      fmt::format("the step '{}' is performed by each of several roles: its output "
+                                  "is many, which only a stat takes: {{ stat: ..., of: [{}] }}",
+                                  use.name, use.name));
+    const auto* speak = std::get_if<Speak>(&from.step->step);
     if (speak == nullptr || !speak->output) return;  // a second step of this id: told already
     const OutputPlace place(*speak->output, use.pointer);
     if (!place.possible()) {
@@ -188,8 +213,8 @@ class Checker final {
       if (target == steps_.end()) continue;  // told already
       if (level_of(from, target->second) == kOutside)
         problems_.error(jump.place,
-                        fmt::format("goto leads into a block from outside: '{}' is in a loop or "
-                                    "branch that this step is not in",
+                        fmt::format("goto leads into a block from outside, or out of a parallel's "
+                                    "branch: '{}' is in a loop or branch that this step is not in",
                                     jump.step));
     }
   }
@@ -202,6 +227,99 @@ class Checker final {
     const bool inside =
         level < from.blocks.size() && target.blocks[level].first == from.blocks[level].first;
     return inside ? level : kOutside;
+  }
+
+  // ---- branches and calls ----------------------------------------------------------------------
+
+  template <class Visit>
+  static void each_list(const StepDraft& step, const Visit& visit) {
+    if (const auto* loop = std::get_if<LoopDraft>(&step.step)) visit(loop->steps);
+    if (const auto* branch = std::get_if<IfDraft>(&step.step)) {
+      visit(branch->then);
+      visit(branch->otherwise);
+    }
+    if (const auto* parallel = std::get_if<ParallelDraft>(&step.step))
+      for (const List& branch : parallel->branches) visit(branch);
+  }
+
+  // What a list changes that its siblings would change too: variables and documents, by name.
+  using Changes = std::map<std::string, Place>;
+  static void changes_of(const List& list, Changes& variables, Changes& documents) {
+    for (const StepDraft& step : list) {
+      if (const auto* set = std::get_if<Set>(&step.step))
+        for (const Assignment& each : set->assignments)
+          variables.emplace(each.variable, step.place);
+      if (const auto* speak = std::get_if<Speak>(&step.step); speak && !speak->document.empty())
+        documents.emplace(speak->document, step.place);
+      if (const auto* ask = std::get_if<AskPerson>(&step.step); ask && !ask->document.empty())
+        documents.emplace(ask->document, step.place);
+      each_list(step, [&](const List& inner) { changes_of(inner, variables, documents); });
+    }
+  }
+
+  void check_branches(const List& list) {
+    for (const StepDraft& step : list) {
+      if (const auto* parallel = std::get_if<ParallelDraft>(&step.step)) {
+        Changes variables, documents;
+        for (const List& branch : parallel->branches) {
+          Changes own_variables, own_documents;
+          changes_of(branch, own_variables, own_documents);
+          const auto clash = [&](const Changes& own, Changes& others, std::string_view what) {
+            for (const auto& [name, place] : own)
+              if (!others.emplace(name, place).second || !parallel->each.empty())
+                problems_.error(place, fmt::format("two branches {} '{}' at the same time: which "
+                                                   "one would be kept?",
+                                                   what, name));
+          };
+          clash(own_variables, variables, "set");
+          clash(own_documents, documents, "write the document");
+        }
+      }
+      each_list(step, [&](const List& inner) { check_branches(inner); });
+    }
+  }
+
+  static std::size_t depth_of(std::string_view path) {
+    std::size_t depth = 0;
+    for (std::size_t at = path.find(".call."); at != std::string_view::npos;
+         at = path.find(".call.", at + 1))
+      ++depth;
+    return depth;
+  }
+
+  void check_calls(const List& list) {
+    for (const StepDraft& step : list) {
+      if (const auto* call = std::get_if<CallDraft>(&step.step); call && call->called) {
+        for (const Instruction& inner : call->called->steps) {
+          const auto* further = std::get_if<Call>(&inner.step);
+          if (further != nullptr && further->flow == draft_.program.name) {
+            problems_.error(step.place, fmt::format("the flow '{}' calls '{}' again: a flow cannot "
+                                                    "be part of itself",
+                                                    call->call.flow, further->flow));
+            break;
+          }
+          if (depth_of(inner.path) + 1 >= static_cast<std::size_t>(kMaxCallDepth)) {
+            problems_.error(step.place,
+                            fmt::format("calls are nested {} deep at most", kMaxCallDepth));
+            break;
+          }
+        }
+        instructions_ += call->called->steps.size();
+        if (instructions_ > kMaxInstructions) {
+          problems_.error(step.place, fmt::format("with the flows that it calls, the flow has more "
+                                                  "than {} steps",
+                                                  kMaxInstructions));
+          return;
+        }
+        const std::string prefix = step.id + '/';
+        for (const std::string& role : roles_)
+          if (!step.id.empty() && role.starts_with(prefix))
+            problems_.error(step.place, fmt::format("the role '{}' has the name that a role of the "
+                                                    "call '{}' gets: call one of them otherwise",
+                                                    role, step.id));
+      }
+      each_list(step, [&](const List& inner) { check_calls(inner); });
+    }
   }
 
   // ---- limits ----------------------------------------------------------------------------------
@@ -242,9 +360,26 @@ class Checker final {
   Cost cost_of(const StepDraft& step, bool in_loop) const {
     if (std::holds_alternative<Speak>(step.step) || std::holds_alternative<AskPerson>(step.step))
       return {.steps = 1, .rounds = 0};
+    const auto judges = [](const std::optional<Condition>& condition) {
+      return condition && condition->asks_judge() ? 1.0 : 0.0;
+    };
     if (const auto* loop = std::get_if<LoopDraft>(&step.step)) {
       const double times = static_cast<double>(loop->max);
-      return {.steps = times * cost_of(loop->steps, true).steps, .rounds = in_loop ? 0 : times - 1};
+      return {.steps = times * cost_of(loop->steps, true).steps +
+                       (times - 1) * judges(loop->until) + times * judges(loop->while_),
+              .rounds = in_loop ? 0 : times - 1};
+    }
+    if (const auto* discuss = std::get_if<DiscussDraft>(&step.step)) {
+      const double turns = static_cast<double>(discuss->discuss.max);
+      return {.steps = turns * (discuss->moderator.empty() ? 1 : 2) +
+                       (turns - 1) * judges(discuss->until),
+              .rounds = 0};
+    }
+    if (const auto* parallel = std::get_if<ParallelDraft>(&step.step)) {
+      double steps = 0;
+      for (const List& branch : parallel->branches) steps += cost_of(branch, true).steps;
+      if (!parallel->each.empty()) steps *= static_cast<double>(parallel->each.size());
+      return {.steps = steps, .rounds = 0};
     }
     if (const auto* branch = std::get_if<IfDraft>(&step.step)) {
       const Cost then = cost_of(branch->then, in_loop);
@@ -271,7 +406,9 @@ class Checker final {
   const FlowDraft& draft_;
   const CheckOptions& options_;
   Problems& problems_;
-  std::vector<std::string> roles_, variables_, documents_, outputs_, step_names_;
+  std::vector<std::string> roles_, variables_, documents_, outputs_, step_names_, calls_;
+  int each_block_ = 0;
+  std::size_t instructions_ = 0;
   std::map<std::string, Standing, std::less<>> steps_;
   std::vector<Standing> jumps_;
 };
@@ -306,6 +443,7 @@ CheckedFlow check_flow(std::string_view source, const CheckOptions& options) {
     if (!problems.has_errors()) {
       Compiled compiled = compile_draft(*std::move(draft));
       warn_of_ways(compiled, problems);
+      add_called(compiled);
       checked.program = std::move(compiled.program);
     }
   }

@@ -189,10 +189,8 @@ TEST(Check, TellsEachMistakeInAStepAtItsPlace) {
            {"- { speak: a, set: { n: 1 } }\n", "6:3", {"one kind", "speak and set"}},
            {"- 7\n", "6:3", {"expected a step"}},
            {"- [speak, a]\n", "6:3", {"expected a step"}},
-           {"- {}\n", "6:3", {"needs one of speak, ask, loop, if, set, end"}},
+           {"- {}\n", "6:3", {"needs one of speak, ask, discuss, loop, if, parallel, call"}},
            // What comes later is told apart from what is unknown.
-           {"- { parallel: [[{ speak: a }]] }\n", "6:5", {"'parallel'", "cannot perform"}},
-           {"- { call: a, with: { topic: x } }\n", "6:5", {"'call'", "cannot perform"}},
            {"- { ask: d }\n", "6:10", {"unknown role 'd'"}},
            {"- { ask: a, choices: [x] }\n", "6:22", {"two at least"}},
            {"- { ask: a, choices: [x, y, x] }\n", "6:22", {"'x' stands there twice"}},
@@ -202,15 +200,71 @@ TEST(Check, TellsEachMistakeInAStepAtItsPlace) {
             {"'z' is none of the choices"}},
            {"- { ask: a, prompt: '{{to.name}}' }\n", "6:22", {"no 'to'"}},
            {"- { ask: a, task: x }\n", "6:13", {"unknown key 'task'"}},
-           {"- { discuss: { among: [a, b] } }\n", "6:5", {"'discuss'", "cannot perform"}},
-           {"- { call: other, with: { topic: x } }\n", "6:5", {"'call'", "cannot perform"}},
-           {"- { speak: a, continue: 2 }\n", "6:15", {"'continue'", "cannot perform"}},
-           {"- { speak: a, fallback: [cheap] }\n", "6:15", {"'fallback'", "cannot perform"}},
+           // Turns.
+           {"- { discuss: { among: [a, b] } }\n", "6:14", {"needs 'max'"}},
+           {"- { discuss: { max: 2 } }\n", "6:14", {"needs 'among'"}},
+           {"- { discuss: { max: 2, among: [a] } }\n", "6:31", {"two roles at least"}},
+           {"- { discuss: { max: 2, among: [a, a] } }\n", "6:31", {"'a' stands there twice"}},
+           {"- { discuss: { max: 2, among: [a, z] } }\n", "6:35", {"unknown role 'z'"}},
+           {"- { discuss: { max: 2, among: [a, b], order: random_ } }\n",
+            "6:46",
+            {"fixed, round_robin, random, moderator"}},
+           {"- { discuss: { max: 2, among: [a, b], order: moderator } }\n",
+            "6:46",
+            {"needs 'moderator'"}},
+           {"- { discuss: { max: 2, among: [a, b], moderator: a } }\n",
+            "6:50",
+            {"'order: moderator'"}},
+           {"- { discuss: { max: 2, among: [a, b], task: '{{to.name}}' } }\n",
+            "6:46",
+            {"said to everyone"}},
+           // Branches.
+           {"- { parallel: [[{ speak: a }]] }\n", "6:15", {"two branches at least"}},
+           {"- { parallel: { do: [{ speak: a }] } }\n", "6:15", {"needs 'each'"}},
+           {"- { parallel: { each: [a, b] } }\n", "6:15", {"needs 'do'"}},
+           {"- { parallel: { each: [a], do: [{ speak: each }] } }\n",
+            "6:23",
+            {"two roles at least"}},
+           {"- { speak: each }\n", "6:12", {"unknown role 'each'"}},
+           {"- { speak: a, task: '{{each.name}}' }\n", "6:22", {"'parallel: {each"}},
+           {"- { parallel: [[{ set: { n: 1 } }], [{ set: { n: 2 } }]] }\n",
+            "6:38",
+            {"two branches set 'n' at the same time"}},
+           {"- { parallel: [[{ speak: a, document: d }], [{ speak: b, document: d }]] }\n",
+            "6:46",
+            {"two branches write the document 'd'"}},
+           {"- { parallel: { each: [a, b], do: [{ set: { n: 1 } }] } }\n",
+            "6:36",
+            {"two branches set 'n'"}},
+           {"- { id: top, parallel: [[{ speak: a, goto: { step: top, max: 1 } }], [{ speak: b }]] }"
+            "\n",
+            "6:44",
+            {"out of a parallel's branch"}},
+           {"- { parallel: { each: [a, b], do: [{ id: s, speak: each, output: { type: integer } "
+            "}] } }\n- { if: { output: s, equals: 1 }, then: [{ speak: a }] }\n",
+            "7:19",
+            {"only a stat takes"}},
+           // Other flows.
+           {"- { call: other, with: { topic: x } }\n", "6:11", {"no store to find it in"}},
+           {"- { call: x }\n", "6:11", {"calls itself"}},
+           {"- { speak: a, context: { from: [call audit] } }\n",
+            "6:33",
+            {"no call with the id 'audit'"}},
+           {"- { speak: a, continue: 0 }\n", "6:25", {"from 1"}},
+           {"- { speak: a, continue: 2, output: { type: integer } }\n",
+            "6:25",
+            {"an output is one piece"}},
            {"- { speak: a, tools: [] }\n", "6:15", {"'tools'", "cannot perform"}},
            {"- { speak: a, knowledge: k }\n", "6:15", {"'knowledge'", "cannot perform"}},
-           {"- loop: { max: 2, until: { judge: a, question: x }, steps: [{ speak: a }] }\n",
-            "6:28",
-            {"'judge'", "cannot perform"}},
+           {"- loop: { max: 2, until: { judge: a }, steps: [{ speak: a }] }\n",
+            "6:26",
+            {"needs 'question'"}},
+           {"- loop: { max: 2, until: { judge: z, question: x }, steps: [{ speak: a }] }\n",
+            "6:35",
+            {"unknown role 'z'"}},
+           {"- { id: s, speak: a, goto: { step: s, max: 1, when: { judge: a, question: x } } }\n",
+            "6:53",
+            {"cannot ask a judge"}},
            // Values.
            {"- { speak: a, timeout: 60 }\n", "6:24", {"duration", "'60'"}},
            {"- { speak: a, timeout: 0s }\n", "6:24", {"duration", "'0s'"}},
@@ -286,18 +340,18 @@ TEST(Check, RefusesGotosThatHaveNoMeaning) {
     std::string_view steps;
     std::string_view fragment;
   };
-  for (const Bad& each :
-       std::vector<Bad>{{"- loop: { max: 2, steps: [{ id: i, speak: a }] }\n- { speak: b, goto: { "
-                         "step: i, max: 1 } }\n",
-                         "7:21: goto leads into a block from outside: 'i'"},
-                        {"- { if: { contains: x }, then: [{ id: i, speak: a }], else: [{ speak: b, "
-                         "goto: { step: i, max: 1 } }] }\n",
-                         "goto leads into a block from outside"},
-                        {"- { id: i, speak: a }\n- { if: { contains: x }, then: [{ speak: b }], "
-                         "goto: { step: i, max: 1 } }\n",
-                         "cannot perform a goto on an 'if'"},
-                        {"- { id: i, speak: a }\n- { end: x, goto: { step: i, max: 1 } }\n",
-                         "is never taken"}}) {
+  for (const Bad& each : std::vector<Bad>{
+           {"- loop: { max: 2, steps: [{ id: i, speak: a }] }\n- { speak: b, goto: { "
+            "step: i, max: 1 } }\n",
+            "7:21: goto leads into a block from outside, or out of a parallel's branch: 'i'"},
+           {"- { if: { contains: x }, then: [{ id: i, speak: a }], else: [{ speak: b, "
+            "goto: { step: i, max: 1 } }] }\n",
+            "goto leads into a block from outside"},
+           {"- { id: i, speak: a }\n- { if: { contains: x }, then: [{ speak: b }], "
+            "goto: { step: i, max: 1 } }\n",
+            "cannot perform a goto on an 'if'"},
+           {"- { id: i, speak: a }\n- { end: x, goto: { step: i, max: 1 } }\n",
+            "is never taken"}}) {
     const CheckedFlow checked = check_steps(each.steps);
     EXPECT_FALSE(checked.ok()) << each.steps;
     EXPECT_THAT(shown(checked.problems), HasSubstr(std::string(each.fragment)));
@@ -412,8 +466,8 @@ TEST(Check, TellsEachMistakeAboveTheSteps) {
            {"limits: { steps: none }\n", "4:18", {"whole number", "'none'"}},
            {"limits: { steps: 0 }\n", "4:18", {"from 1"}},
            {"limits: { time: 20 }\n", "4:17", {"duration"}},
-           {"limits: { tokens: 20k }\n", "4:11", {"'tokens'", "cannot perform"}},
-           {"limits: { cost_usd: 0.5 }\n", "4:11", {"'cost_usd'", "cannot perform"}},
+           {"limits: { tokens: some }\n", "4:19", {"whole number", "'some'"}},
+           {"limits: { cost_usd: 0 }\n", "4:21", {"more than 0"}},
            {"on_limit: stop\n", "4:11", {"pause or finish", "'stop'"}},
            {"vars: { s: { type: text } }\n", "4:20", {"'text'", "string"}},
            {"vars: { s: { type: integer, default: x } }\n", "4:38", {"type integer", "\"x\""}},
@@ -439,7 +493,9 @@ TEST(Check, TellsEachMistakeAboveTheSteps) {
            {"{ a: { prompt_file: /etc/passwd } }", "3:28", {"below the flow's own folder"}},
            {"{ a: { prompt_file: x/../../y } }", "3:28", {"below the flow's own folder"}},
            {"{ a: { prompt_file: gone.md } }", "3:28", {"there is no file gone.md"}},
-           {"{ a: { prompt: A, limits: { tokens: 1 } } }", "3:26", {"'limits'", "cannot perform"}},
+           {"{ a: { prompt: A, limits: { rounds: 1 } } }", "3:36", {"unknown key 'rounds'"}},
+           {"{ a: { prompt: A }, each: { prompt: B } }", "3:28", {"'each' stands for"}},
+           {"{ a: { prompt: A, tools: [x] } }", "3:26", {"'tools'", "cannot perform"}},
            {"{ a: { prompt: A, temprature: 1 } }", "3:26", {"did you mean 'temperature'?"}},
            {"{ a: { prompt: A }, ' b': { prompt: B } }", "3:28", {"printable characters"}},
            {"{ a: { prompt: A }, \"b\\u0007\": { prompt: B } }", "3:28", {"printable characters"}},

@@ -28,6 +28,7 @@ class Compiler final {
     }
     compiled.program.steps = std::move(instructions_);
     compiled.places = std::move(places_);
+    compiled.called = std::move(called_);
     return compiled;
   }
 
@@ -53,6 +54,8 @@ class Compiler final {
       places.condition = loop->condition_place;
     if (const auto* branch = std::get_if<IfDraft>(&step.step))
       places.condition = branch->condition_place;
+    if (const auto* discuss = std::get_if<DiscussDraft>(&step.step); discuss && discuss->until)
+      places.condition = discuss->condition_place;
     places_.push_back(places);
     return index;
   }
@@ -71,6 +74,15 @@ class Compiler final {
     } else if (auto* branch = std::get_if<IfDraft>(&step.step)) {
       place_list(branch->then, path + ".then", loops);
       place_list(branch->otherwise, path + ".else", loops);
+    } else if (auto* discuss = std::get_if<DiscussDraft>(&step.step)) {
+      Turns& turns = turns_[&step];
+      if (!discuss->moderator.empty()) turns.choice = add(step, path + ".choice", loops);
+      turns.turn = add(step, path + ".turn", loops);
+      turns.check = add(step, path + ".check", loops);
+    } else if (auto* parallel = std::get_if<ParallelDraft>(&step.step)) {
+      // A branch is a line of its own: no loop of its block is under way in it.
+      for (size_t i = 0; i < parallel->branches.size(); ++i)
+        place_list(parallel->branches[i], fmt::format("{}.parallel.{}", path, i + 1), {});
     }
   }
 
@@ -105,6 +117,19 @@ class Compiler final {
                             .otherwise = first_of(branch->otherwise, next)};
       link_list(branch->then, next);
       link_list(branch->otherwise, next);
+    } else if (auto* discuss = std::get_if<DiscussDraft>(&step.step)) {
+      link_discuss(*discuss, step, index_of(step));
+    } else if (auto* parallel = std::get_if<ParallelDraft>(&step.step)) {
+      Parallel linked;
+      linked.each = std::move(parallel->each);
+      for (auto& steps : parallel->branches) {
+        linked.branches.push_back(first_of(steps, Instruction::kBranchEnd));
+        link_list(steps, Instruction::kBranchEnd);
+      }
+      instruction.step = std::move(linked);
+    } else if (auto* call = std::get_if<CallDraft>(&step.step)) {
+      called_[index_of(step)] = {std::move(call->called), std::move(call->roles)};
+      instruction.step = std::move(call->call);
     } else if (auto* speak = std::get_if<Speak>(&step.step)) {
       instruction.step = std::move(*speak);
     } else if (auto* ask = std::get_if<AskPerson>(&step.step)) {
@@ -116,7 +141,41 @@ class Compiler final {
     }
   }
 
+  void link_discuss(DiscussDraft& draft, const StepDraft& step, int index) {
+    const Turns& turns = turns_.at(&step);
+    const auto at = [&](int which) -> Instruction& {
+      return instructions_[static_cast<size_t>(which)];
+    };
+    for (const int part : {turns.choice, turns.turn, turns.check})
+      if (part != Discuss::kNone) at(part).name.clear();
+    Discuss& discuss = draft.discuss;
+    discuss.turn = turns.turn;
+    discuss.choice = turns.choice;
+    discuss.check = turns.check;
+    if (turns.choice != Discuss::kNone) {
+      at(turns.choice).next = turns.turn;
+      at(turns.choice).step = Choice{.discuss = index,
+                                     .role = std::move(draft.moderator),
+                                     .context = draft.turn.context,
+                                     .model = {}};
+    }
+    at(turns.turn).next = turns.check;
+    at(turns.turn).step = std::move(draft.turn);
+    at(turns.check).next = at(index).next;
+    at(turns.check).step = LoopCheck{.loop = index, .until = std::move(draft.until), .while_ = {}};
+    at(index).step = std::move(discuss);
+  }
+
+  // The further instructions of a discuss.
+  struct Turns {
+    int choice = Discuss::kNone;
+    int turn = 0;
+    int check = 0;
+  };
+
   FlowDraft draft_;
+  std::map<const StepDraft*, Turns> turns_;
+  std::map<int, Compiled::Called> called_;
   std::vector<Instruction> instructions_;
   std::vector<Compiled::Places> places_;
   std::map<const StepDraft*, int> indexes_;

@@ -167,6 +167,10 @@ json::value Condition::to_json() const {
     case Kind::rounds_at_least:
       out["rounds_at_least"] = rounds;
       break;
+    case Kind::judge:
+      out["judge"] = subject;
+      out["question"] = question.source();
+      break;
     case Kind::all:
       out["all"] = parts_json();
       break;
@@ -218,6 +222,16 @@ base::Result<Condition> Condition::from_json(const json::value& value) {
     condition.kind = Kind::rounds_at_least;
     if (!rounds->is_int64()) return invalid("'rounds_at_least' is no whole number");
     condition.rounds = rounds->get_int64();
+  } else if (object->contains("judge")) {
+    condition.kind = Kind::judge;
+    auto subject = text_member(*object, "judge");
+    if (!subject) return subject.error();
+    condition.subject = *std::move(subject);
+    auto question = text_member(*object, "question");
+    if (!question) return question.error();
+    auto text = Text::parse(*question);
+    if (!text) return text.error();
+    condition.question = *std::move(text);
   } else if (const json::value* all = object->if_contains("all")) {
     condition.kind = Kind::all;
     read = read_parts(condition, *all);
@@ -231,11 +245,69 @@ base::Result<Condition> Condition::from_json(const json::value& value) {
     condition.parts.push_back(*std::move(negated));
   } else {
     return invalid(
-        "it has none of contains, matches, equals, output, var, rounds_at_least, all, "
+        "it has none of contains, matches, equals, output, var, rounds_at_least, judge, all, "
         "any, not");
   }
   if (!read) return read.error();
   return condition;
+}
+
+bool Condition::asks_judge() const {
+  return kind == Kind::judge || std::any_of(parts.begin(), parts.end(), [](const Condition& part) {
+           return part.asks_judge();
+         });
+}
+
+namespace {
+
+// Takes the answers one by one, as the condition comes to its judges.
+class Hearing final {
+ public:
+  Hearing(const Facts& facts, const std::vector<bool>& answers)
+      : facts_(facts), answers_(answers) {}
+
+  Verdict hear(const Condition& condition) {
+    switch (condition.kind) {
+      case Kind::judge:
+        if (heard_ < answers_.size()) return {.holds = answers_[heard_++], .judge = nullptr};
+        return {.holds = {}, .judge = &condition};
+      case Kind::all:
+        return hear_parts(condition, false);
+      case Kind::any:
+        return hear_parts(condition, true);
+      case Kind::not_: {
+        Verdict verdict = hear(condition.parts.front());
+        if (verdict.holds) verdict.holds = !*verdict.holds;
+        return verdict;
+      }
+      default:
+        return {.holds = holds(condition, facts_), .judge = nullptr};
+    }
+  }
+
+ private:
+  // What costs nothing comes first. One part that is `decides` decides the whole.
+  Verdict hear_parts(const Condition& whole, bool decides) {
+    for (const Condition& part : whole.parts)
+      if (!part.asks_judge() && holds(part, facts_) == decides)
+        return {.holds = decides, .judge = nullptr};
+    for (const Condition& part : whole.parts) {
+      if (!part.asks_judge()) continue;
+      const Verdict verdict = hear(part);
+      if (!verdict.holds || *verdict.holds == decides) return verdict;
+    }
+    return {.holds = !decides, .judge = nullptr};
+  }
+
+  const Facts& facts_;
+  const std::vector<bool>& answers_;
+  std::size_t heard_ = 0;
+};
+
+}  // namespace
+
+Verdict judged(const Condition& condition, const Facts& facts, const std::vector<bool>& answers) {
+  return Hearing(facts, answers).hear(condition);
 }
 
 bool holds(const Condition& condition, const Facts& facts) {
@@ -259,6 +331,8 @@ bool holds(const Condition& condition, const Facts& facts) {
     }
     case Kind::rounds_at_least:
       return facts.round() >= condition.rounds;
+    case Kind::judge:
+      return false;
     case Kind::all:
       return std::all_of(condition.parts.begin(), condition.parts.end(), part_holds);
     case Kind::any:

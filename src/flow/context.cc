@@ -15,20 +15,21 @@ struct Range {
   std::int64_t last = 0;
 };
 
-Range range_of(ContextRule::Scope scope, const State& state) {
+Range range_of(ContextRule::Scope scope, const Strand& strand) {
   using Scope = ContextRule::Scope;
   switch (scope) {
     case Scope::none:
     case Scope::topic:
       return {.first = 1, .last = 0};
     case Scope::last:
-      return {.first = std::max<std::int64_t>(state.last_position, 1), .last = state.last_position};
+      return {.first = std::max(strand.last_said, strand.first), .last = strand.last_said};
     case Scope::this_round:
-      return {.first = state.round_start, .last = state.last_position};
+      return {.first = std::max(strand.round_start, strand.first), .last = strand.last_position};
     case Scope::last_round:
-      return {.first = state.previous_round_start, .last = state.round_start - 1};
+      return {.first = std::max(strand.previous_round_start, strand.first),
+              .last = strand.round_start - 1};
     case Scope::all:
-      return {.first = 1, .last = state.last_position};
+      return {.first = strand.first, .last = strand.last_position};
   }
   return {};
 }
@@ -37,10 +38,10 @@ Range range_of(ContextRule::Scope scope, const State& state) {
 // speaks no later than at its last position, and one of which all were met speaks no more.
 class Roster final {
  public:
-  Roster(const std::vector<std::string>& from, const State& state) : everyone_(from.empty()) {
+  Roster(const std::vector<std::string>& from, const Strand& strand) : everyone_(from.empty()) {
     for (const std::string& role : from) {
-      const auto spoken = state.spoken.find(role);
-      if (spoken != state.spoken.end()) left_.insert_or_assign(role, spoken->second);
+      const auto spoken = strand.spoken.find(role);
+      if (spoken != strand.spoken.end()) left_.insert_or_assign(role, spoken->second);
     }
   }
 
@@ -54,28 +55,29 @@ class Roster final {
   }
 
   // Notes a message; false if it is not of these roles.
-  bool meet(const Said& said) {
+  bool meet(const Said& said, std::int64_t position) {
     if (everyone_) return true;
     const auto found = left_.find(said.role);
     if (found == left_.end()) return false;
-    State::Spoken& spoken = found->second;
-    spoken.last = said.position - 1;
+    Scope::Spoken& spoken = found->second;
+    spoken.last = position - 1;
     if (--spoken.count == 0) left_.erase(found);
     return true;
   }
 
  private:
   bool everyone_;
-  std::map<std::string, State::Spoken, std::less<>> left_;
+  std::map<std::string, Scope::Spoken, std::less<>> left_;
 };
 
 }  // namespace
 
-base::Result<Selection> select_context(const ContextRule& rule, const State& state,
-                                       const History& history, std::optional<std::int64_t> budget,
-                                       const std::function<std::int64_t(const Said&)>& cost) {
-  const Range range = range_of(rule.scope, state);
-  Roster roster(rule.from, state);
+base::Result<Selection> select_context(
+    const ContextRule& rule, const Strand& strand, const History& history,
+    std::optional<std::int64_t> budget, const std::function<std::int64_t(const Said&)>& cost,
+    const std::function<bool(const std::string& role)>& in_scope) {
+  const Range range = range_of(rule.scope, strand);
+  Roster roster(rule.from, strand);
   Selection selection;
   std::int64_t reads = 0;
   std::int64_t spent = 0;
@@ -85,10 +87,11 @@ base::Result<Selection> select_context(const ContextRule& rule, const State& sta
       selection.dropped_through = at;
       break;
     }
-    const auto read = history.at(at);
+    const auto read = history.at(strand.key_of(at));
     if (!read) return read.error();
     const Said& said = **read;
-    if (!roster.meet(said) || contains(rule.except, said.role)) continue;
+    if (!roster.meet(said, at) || contains(rule.except, said.role)) continue;
+    if (rule.from.empty() && in_scope && !in_scope(said.role)) continue;
     if (!said.document.empty() && contains(rule.documents, said.document)) continue;
     if (budget) {
       spent += cost(said);
@@ -98,6 +101,7 @@ base::Result<Selection> select_context(const ContextRule& rule, const State& sta
       }
     }
     selection.messages.push_back(said);
+    selection.messages.back().position = at;
   }
   std::reverse(selection.messages.begin(), selection.messages.end());
   return selection;

@@ -23,8 +23,11 @@ struct Selection {
 // messages; then last; then the budget, which drops the oldest first: the walk ends at the first
 // message that does not fit. `cost` is what a message takes of the budget. An error only where the
 // history cannot be read.
+// Positions are the strand's own. `in_scope` says whose words belong to the flow that the strand
+// performs, where the rule names nobody; absent: everyone's.
 [[nodiscard]] base::Result<Selection> select_context(
-    const ContextRule& rule, const State& state, const History& history,
-    std::optional<std::int64_t> budget, const std::function<std::int64_t(const Said&)>& cost);
+    const ContextRule& rule, const Strand& strand, const History& history,
+    std::optional<std::int64_t> budget, const std::function<std::int64_t(const Said&)>& cost,
+    const std::function<bool(const std::string& role)>& in_scope = {});
 
 }  // namespace tertulia::flow

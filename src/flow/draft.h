@@ -2,6 +2,8 @@
 // half of the room: parse.cc makes it, check.cc holds it against itself, compile.cc flattens it.
 #pragma once
 
+#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <variant>
@@ -19,13 +21,15 @@ struct Place {
 
 // A name that the text uses and that something else must declare.
 struct Use {
-  enum class Kind { role, output, variable, document, step, profile, stored_role };
+  enum class Kind { role, output, variable, document, step, profile, stored_role, call };
   Kind kind = Kind::role;
   std::string name;
   Place place;
   std::string pointer;                  // output: into it
   std::optional<Condition::Test> test;  // output, variable: compared so with `value`
   std::optional<json::value> value;     // without `test`: what the variable is set to
+  int each_block = 0;                   // the `parallel: {each: ...}` around it, from 1; 0: none
+  bool in_stat = false;                 // output: of a statistic
 };
 
 struct StepDraft;
@@ -45,6 +49,26 @@ struct IfDraft {
   Place condition_place;
 };
 
+struct DiscussDraft {
+  Discuss discuss;
+  Speak turn;
+  std::string moderator;
+  std::optional<Condition> until;
+  Place condition_place;
+};
+
+struct ParallelDraft {
+  std::vector<std::vector<StepDraft>> branches;  // one, with `each`
+  std::vector<std::string> each;
+  int each_block = 0;
+};
+
+struct CallDraft {
+  Call call;
+  std::shared_ptr<const Program> called;     // null where it is not known: told
+  std::map<std::string, std::string> roles;  // of the called flow -> of this one
+};
+
 struct GotoDraft {
   std::string step;
   std::optional<std::int64_t> max;
@@ -57,7 +81,9 @@ struct StepDraft {
   std::string id;
   Place id_place;
   std::optional<GotoDraft> jump;
-  std::variant<Speak, AskPerson, LoopDraft, IfDraft, Set, End> step;
+  std::variant<Speak, AskPerson, LoopDraft, IfDraft, Set, End, DiscussDraft, ParallelDraft,
+               CallDraft>
+      step;
   std::optional<Place> context_place;
 };
 
@@ -103,8 +129,18 @@ struct Compiled {
     Place condition;  // of an if's or a loop's condition, else of the step
   };
   std::vector<Places> places;  // by instruction
+  // What calls lead to, by the call's instruction.
+  struct Called {
+    std::shared_ptr<const Program> program;
+    std::map<std::string, std::string> roles;  // of the called flow -> of the caller
+  };
+  std::map<int, Called> called;
 };
+// Without the steps of called flows: these are added by add_called.
 [[nodiscard]] Compiled compile_draft(FlowDraft draft);
+
+// Puts the steps and roles of called flows behind the program's own.
+void add_called(Compiled& compiled);
 
 // Warns of what can be told from the ways through a program: steps that no way leads to, names of
 // what no way has brought before, loops that nothing inside can end, drafts that their writer is

@@ -27,6 +27,11 @@ constexpr std::string_view kSteps = R"({"type": "array", "items": {"$ref": "#/$d
 constexpr std::string_view kCondition = R"({"$ref": "#/$defs/condition"})";
 constexpr std::string_view kConditions =
     R"({"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/condition"}})";
+constexpr std::string_view kPositive = R"({"type": "number", "exclusiveMinimum": 0})";
+constexpr std::string_view kParallel =
+    R"({"anyOf": [{"$ref": "#/$defs/each"}, )"
+    R"({"type": "array", "minItems": 2, "items": {"type": "array", )"
+    R"("items": {"$ref": "#/$defs/step"}}}]})";
 constexpr std::string_view kOnLimit = R"({"enum": ["pause", "finish"]})";
 constexpr std::string_view kAny = "{}";
 
@@ -96,6 +101,12 @@ const std::vector<Entry>& entries() {
       {Construct::variable, "default", kAny, "Without one, a session must set the variable."},
       {Construct::limits, "steps", kCount, "Steps that call a model."},
       {Construct::limits, "rounds", kCount, {}},
+      {Construct::limits, "tokens", kCount, "Tokens of all calls, prompts and answers."},
+      {Construct::limits, "cost_usd", kPositive, "US dollars, by the profiles' prices."},
+      {Construct::role, "limits", R"({"$ref": "#/$defs/role_limits"})", "Of this role alone."},
+      {Construct::role_limits, "steps", kCount, {}},
+      {Construct::role_limits, "tokens", kCount, {}},
+      {Construct::role_limits, "cost_usd", kPositive, {}},
       {Construct::limits, "time", kDuration, "Does not run while paused."},
       {Construct::speak, "speak", kName, "The role that says one message."},
       {Construct::speak, "to", kName, "The role it is said to."},
@@ -104,6 +115,9 @@ const std::vector<Entry>& entries() {
        "Which earlier messages the speaker is shown."},
       {Construct::speak, "output", R"({"type": "object"})", "JSON Schema of a structured output."},
       {Construct::speak, "document", kName, "The message is the new version of this document."},
+      {Construct::speak, "continue", kCount,
+       "How often a model that stops for length is asked to go on."},
+      {Construct::speak, "fallback", kNames, "Model profiles to ask when the one before fails."},
       {Construct::speak, "retry", R"({"$ref": "#/$defs/retry"})", {}},
       {Construct::speak, "timeout", kDuration, "Attempts and back-off included."},
       {Construct::ask, "ask", kName, "The role that a person plays: the session waits for them."},
@@ -113,6 +127,31 @@ const std::vector<Entry>& entries() {
       {Construct::ask, "timeout", kDuration, "How long the session waits; for ever without it."},
       {Construct::ask, "default", kText, "Said for the person when the time is used up."},
       {Construct::ask, "document", kName, "The message is the new version of this document."},
+      {Construct::discuss_step, "discuss", R"({"$ref": "#/$defs/discuss"})", {}},
+      {Construct::discuss, "among", kNames, "The roles that take turns."},
+      {Construct::discuss, "order", R"({"enum": ["fixed", "round_robin", "random", "moderator"]})",
+       "Who has the next turn."},
+      {Construct::discuss, "moderator", kName, "The role that chooses who speaks next."},
+      {Construct::discuss, "max", kCount, "At most so many turns."},
+      {Construct::discuss, "until", kCondition, "Checked after each turn."},
+      {Construct::discuss, "task", kText, "Of each turn."},
+      {Construct::discuss, "context", R"({"$ref": "#/$defs/context"})",
+       "Which earlier messages each speaker is shown."},
+      {Construct::discuss, "continue", kCount,
+       "How often a model that stops for length is asked to go on."},
+      {Construct::discuss, "fallback", kNames, "Model profiles to ask when the one before fails."},
+      {Construct::discuss, "retry", R"({"$ref": "#/$defs/retry"})", {}},
+      {Construct::discuss, "timeout", kDuration, "Of a turn, attempts and back-off included."},
+      {Construct::parallel, "parallel", kParallel, "Branches at the same time."},
+      {Construct::each, "each", kNames, "One branch is performed by each of these roles."},
+      {Construct::each, "do", kSteps, "The steps of each; in them, the role is `each`."},
+      {Construct::call, "call", kName, "Another flow, inside this session."},
+      {Construct::call, "with", R"({"$ref": "#/$defs/with"})", {}},
+      {Construct::with, "topic", kText, "The called flow's topic."},
+      {Construct::with, "roles",
+       R"({"type": "object", "additionalProperties": {"type": "string"}})",
+       "Roles of the called flow that roles of this one play."},
+      {Construct::with, "vars", R"({"type": "object"})", "Values of the called flow's variables."},
       {Construct::loop_step, "loop", R"({"$ref": "#/$defs/loop"})", {}},
       {Construct::loop, "max", kCount, "At most so many iterations."},
       {Construct::loop, "until", kCondition, "Checked after each iteration."},
@@ -155,6 +194,8 @@ const std::vector<Entry>& entries() {
       {Construct::condition, "output", kName, "A step with a structured output."},
       {Construct::condition, "var", kName, {}},
       {Construct::condition, "rounds_at_least", kCount, {}},
+      {Construct::condition, "judge", kName, "The role whose model answers yes or no."},
+      {Construct::condition, "question", kText, "What the judge is asked."},
       {Construct::condition, "all", kConditions, {}},
       {Construct::condition, "any", kConditions, {}},
       {Construct::condition, "not", kCondition, {}},
@@ -230,10 +271,13 @@ json::object context_schema() {
 }
 
 json::object step_schema() {
-  return {{"anyOf",
-           json::array{mapping(Construct::speak, {"speak"}), mapping(Construct::ask, {"ask"}),
-                       mapping(Construct::loop_step, {"loop"}), mapping(Construct::if_, {"if"}),
-                       mapping(Construct::set, {"set"}), mapping(Construct::end, {"end"})}}};
+  return {
+      {"anyOf",
+       json::array{mapping(Construct::speak, {"speak"}), mapping(Construct::ask, {"ask"}),
+                   mapping(Construct::discuss_step, {"discuss"}),
+                   mapping(Construct::loop_step, {"loop"}), mapping(Construct::if_, {"if"}),
+                   mapping(Construct::parallel, {"parallel"}), mapping(Construct::call, {"call"}),
+                   mapping(Construct::set, {"set"}), mapping(Construct::end, {"end"})}}};
 }
 
 // A literal, or a mapping that says more.
@@ -254,6 +298,10 @@ json::object language_schema() {
       {"variable", literal_or(Construct::variable)},
       {"value", literal_or(Construct::assignment)},
       {"limits", mapping(Construct::limits)},
+      {"role_limits", mapping(Construct::role_limits)},
+      {"discuss", mapping(Construct::discuss, {"among", "max"})},
+      {"each", mapping(Construct::each, {"each", "do"})},
+      {"with", mapping(Construct::with)},
       {"step", step_schema()},
       {"loop", mapping(Construct::loop, {"max", "steps"})},
       {"goto", mapping(Construct::goto_, {"step", "max"})},

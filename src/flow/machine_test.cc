@@ -61,15 +61,19 @@ TEST(Machine, TakesExactlyTheEventsOfItsStatus) {
       {"pause", Pause{}},
       {"resume", Resume{}},
       {"cancel", Cancel{}},
+      {"part", Continued{}},
+      {"limit", LimitReached{}},
   };
   ASSERT_EQ(events.size(), std::variant_size_v<Event>);
   const std::map<std::string, std::vector<std::string>> takes = {
       {"not_started", {"start", "cancel"}},
-      {"running", {"answered", "failed", "timeout", "interrupted", "skip", "pause", "cancel"}},
-      {"waiting", {"answered", "timeout", "skip", "cancel"}},
+      {"running",
+       {"answered", "failed", "timeout", "interrupted", "skip", "pause", "cancel", "part",
+        "limit"}},
+      {"waiting", {"answered", "timeout", "skip", "cancel", "limit"}},
       {"unanswered", {"skip", "retry", "resume", "cancel"}},
       {"paused", {"skip", "resume", "cancel"}},
-      {"limit", {"resume", "cancel"}},
+      {"limit", {"skip", "resume", "cancel"}},
       {"failed step", {"skip", "retry", "resume", "cancel"}},
       {"timed out", {"skip", "retry", "resume", "cancel"}},
       {"finished", {}},
@@ -182,7 +186,7 @@ TEST(Machine, AnAnsweredStepClosesSpeaksAndOpensTheNext) {
   EXPECT_EQ(session.state().steps_used, 2);
   EXPECT_EQ(session.state().outputs.at("verdict"), 2);
   EXPECT_EQ(*session.rows()[1].result_data,
-            R"({"position":2,"output":{"score":3},"spoke_for":"a"})");
+            R"({"position":2,"output":{"score":3},"spoke_for":"a","message_id":70001})");
   EXPECT_THAT(session.log(),
               ElementsAre("1 1 - 1.0 completed success - -", "2 2 - 1.0 completed success - -"));
 }
@@ -274,7 +278,7 @@ TEST(Machine, APauseLeavesTheRowPendingAndResumeAsksAgain) {
   EXPECT_EQ(session.state().stop_text, "one at a time");
   EXPECT_THAT(session.log(), ElementsAre("1 1 - 1.0 pending - - -"));
   session.must(Resume{});
-  EXPECT_EQ(session.effect_names(), "ask") << "pending becomes running without a commit";
+  EXPECT_EQ(session.effect_names(), "change ask");
   EXPECT_EQ(session.state().open->status, model::StepStatus::running);
   EXPECT_EQ(session.state().open->attempt, 1);
 }

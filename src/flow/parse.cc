@@ -14,6 +14,8 @@ namespace tertulia::flow {
 namespace {
 
 constexpr std::size_t kMaxRefCharacters = 50;
+constexpr std::int64_t kMaxTokens = 1'000'000'000'000;
+constexpr double kMaxCostUsd = 1e6;
 
 std::size_t characters(std::string_view text) {
   std::size_t count = 0;
@@ -75,7 +77,7 @@ class FlowParser final {
       reader_.error(root["tertulia"], "this program knows version 1 of the language");
     }
     head(root);
-    StepParser steps(reader_, draft_, problems_);
+    StepParser steps(reader_, options_, draft_, problems_);
     if (const auto node = root["roles"]) {
       roles(node, steps);
     } else {
@@ -140,6 +142,10 @@ class FlowParser final {
       if (!is_role_ref(ref))
         reader_.error(each.first, fmt::format("a role reference is 1 to {} printable characters",
                                               kMaxRefCharacters));
+      if (ref == kEach)
+        reader_.error(each.first,
+                      "'each' stands for the role of a branch in parallel: {each: ...}: call this "
+                      "role otherwise");
       RoleDeclaration role = this->role(ref, each.second, steps);
       draft_.role_places.emplace(ref, reader_.place(each.first));
       draft_.program.roles.push_back(std::move(role));
@@ -181,7 +187,27 @@ class FlowParser final {
                              .value = {}});
     }
     role.parameters = steps.parameters(node);
+    if (const auto most = node["limits"]) role_limits(most, ref);
     return role;
+  }
+
+  void role_limits(const YAML::Node& node, const std::string& ref) {
+    if (!reader_.mapping(node, Construct::role_limits, fmt::format("limits of '{}'", ref))) return;
+    RoleLimits limits;
+    if (const auto steps = node["steps"])
+      limits.steps = reader_.count(steps, "limits.steps", 1, 1'000'000);
+    if (const auto tokens = node["tokens"])
+      limits.tokens = reader_.count(tokens, "limits.tokens", 1, kMaxTokens);
+    if (const auto cost = node["cost_usd"]) limits.cost_nano = cost_nano(cost);
+    if (!limits.empty()) draft_.program.limits.roles[ref] = limits;
+  }
+
+  std::optional<std::int64_t> cost_nano(const YAML::Node& node) {
+    const auto usd = reader_.number(node, "limits.cost_usd");
+    if (!usd) return {};
+    if (*usd > 0 && *usd <= kMaxCostUsd) return to_nano(*usd);
+    reader_.error(node, fmt::format("cost_usd is more than 0 and at most {}", kMaxCostUsd));
+    return {};
   }
 
   void prompt_file(const YAML::Node& node, RoleDeclaration& role) {
@@ -252,6 +278,9 @@ class FlowParser final {
       limits.steps = reader_.count(steps, "limits.steps", 1, 1'000'000).value_or(limits.steps);
     if (const auto rounds = node["rounds"])
       limits.rounds = reader_.count(rounds, "limits.rounds", 1, 1'000'000).value_or(limits.rounds);
+    if (const auto tokens = node["tokens"])
+      limits.tokens = reader_.count(tokens, "limits.tokens", 1, kMaxTokens);
+    if (const auto cost = node["cost_usd"]) limits.cost_nano = cost_nano(cost);
     if (const auto time = node["time"]) limits.time_ms = reader_.duration_ms(time, "limits.time");
     if (const auto on = node["on_limit"]) on_limit(on);
   }

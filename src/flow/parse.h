@@ -12,8 +12,9 @@ namespace tertulia::flow {
 // Parses steps, conditions and texts, and gathers the names that they use.
 class StepParser final {
  public:
-  StepParser(const YamlReader& reader, FlowDraft& draft, Problems& problems)
-      : reader_(reader), draft_(draft), problems_(problems) {}
+  StepParser(const YamlReader& reader, const CheckOptions& options, FlowDraft& draft,
+             Problems& problems)
+      : reader_(reader), options_(options), draft_(draft), problems_(problems) {}
 
   // `level` counts the blocks around the list.
   [[nodiscard]] std::vector<StepDraft> steps(const YAML::Node& node, std::string_view what);
@@ -31,6 +32,16 @@ class StepParser final {
   [[nodiscard]] std::optional<Set> assignments(const YAML::Node& node);
   [[nodiscard]] std::optional<Assignment> assignment(const std::string& name,
                                                      const YAML::Node& node);
+  [[nodiscard]] std::optional<DiscussDraft> discuss(const YAML::Node& node, StepDraft& step);
+  [[nodiscard]] std::optional<ParallelDraft> parallel(const YAML::Node& node);
+  [[nodiscard]] std::optional<ParallelDraft> parallel_each(const YAML::Node& node);
+  [[nodiscard]] std::optional<CallDraft> call(const YAML::Node& node);
+  void call_with(const YAML::Node& node, CallDraft& draft);
+  // What a step that asks a model may say of how it is asked.
+  void asking(const YAML::Node& node, Speak& speak, StepDraft& step);
+  // The role reference under a key, used; `each` inside parallel: {each: ...}.
+  [[nodiscard]] std::string role(const YAML::Node& node, std::string_view what);
+  [[nodiscard]] std::vector<std::string> roles(const YAML::Node& node, std::string_view what);
   [[nodiscard]] std::optional<GotoDraft> jump(const YAML::Node& node);
   [[nodiscard]] ContextRule context(const YAML::Node& node);
   void context_object(const YAML::Node& node, ContextRule& rule);
@@ -41,6 +52,7 @@ class StepParser final {
   [[nodiscard]] std::optional<Condition> condition(const YAML::Node& node);
   [[nodiscard]] std::optional<Condition> message_test(const YAML::Node& node, std::string_view key);
   [[nodiscard]] std::optional<Condition> value_test(const YAML::Node& node, Condition condition);
+  [[nodiscard]] std::optional<Condition> judge(const YAML::Node& node);
   [[nodiscard]] std::optional<Condition> parts(const YAML::Node& list, Condition::Kind kind);
   void use(Use::Kind kind, std::string name, const YAML::Node& node, std::string pointer = {},
            std::optional<Condition::Test> test = {}, std::optional<json::value> value = {}) {
@@ -59,9 +71,13 @@ class StepParser final {
   [[nodiscard]] std::string pointer(const YAML::Node& node);
 
   const YamlReader& reader_;
+  const CheckOptions& options_;
   FlowDraft& draft_;
   Problems& problems_;
   int count_ = 0;
+  int each_block_ = 0;   // the one that is being read
+  int each_blocks_ = 0;  // so far
+  bool in_stat_ = false;
 };
 
 }  // namespace tertulia::flow

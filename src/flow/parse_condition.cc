@@ -38,19 +38,12 @@ std::optional<Condition> StepParser::condition(const YAML::Node& node) {
   }
   for (const char* key : {"contains", "matches", "equals"})
     if (node[key]) return message_test(node, key);
-  for (const auto& each : node) {
-    if (each.first.IsScalar() && each.first.Scalar() == "judge") {
-      // What stands beside it is not wrong by itself.
-      reader_.error(each.first,
-                    "'judge' in a condition: this version of the program cannot perform it yet");
-      return {};
-    }
-  }
+  if (node["judge"]) return judge(node);
   static_cast<void>(reader_.mapping(node, Construct::condition, "a condition"));
   if (node.size() != 1) {
     reader_.error(node,
                   "a condition is one of contains, matches, equals, output, var, "
-                  "rounds_at_least, all, any, not");
+                  "rounds_at_least, judge, all, any, not");
     return {};
   }
   if (const auto rounds = node["rounds_at_least"]) {
@@ -87,6 +80,36 @@ std::optional<Condition> StepParser::parts(const YAML::Node& list, Kind kind) {
   }
   if (whole.parts.size() != list.size()) return {};
   return whole;
+}
+
+std::optional<Condition> StepParser::judge(const YAML::Node& node) {
+  for (const auto& each : node)
+    if (each.first.Scalar() != "judge" && each.first.Scalar() != "question") {
+      reader_.error(each.first, fmt::format("unknown key '{}' beside 'judge'; known is 'question'",
+                                            each.first.Scalar()));
+      return {};
+    }
+  Condition condition;
+  condition.kind = Kind::judge;
+  condition.subject = role(node["judge"], "judge");
+  if (condition.subject == kEach) {
+    reader_.error(node["judge"], "a judge is one role, not each");
+    return {};
+  }
+  if (!node["question"]) {
+    reader_.error(node, "a judge needs 'question': what it is to answer with yes or no");
+    return {};
+  }
+  auto question = text(node["question"], "question");
+  if (!question) return {};
+  if (question->empty()) {
+    reader_.error(node["question"], "'question' is empty");
+    return {};
+  }
+  refuse_reference(node["question"], *question, Reference::Head::to_name,
+                   "{{to.name}} has no meaning here: a judge speaks to nobody");
+  condition.question = *std::move(question);
+  return condition;
 }
 
 std::optional<Condition> StepParser::message_test(const YAML::Node& node, std::string_view key) {

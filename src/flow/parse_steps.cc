@@ -15,7 +15,8 @@ namespace {
 
 constexpr std::size_t kMaxTextBytes = 100'000;
 
-constexpr std::array<std::string_view, 6> kKinds = {"speak", "ask", "loop", "if", "set", "end"};
+constexpr std::array<std::string_view, 9> kKinds = {"speak",    "ask",  "discuss", "loop", "if",
+                                                    "parallel", "call", "set",     "end"};
 
 std::optional<ContextRule::Scope> scope_of(std::string_view word) {
   using Scope = ContextRule::Scope;
@@ -120,7 +121,8 @@ std::vector<StepDraft> StepParser::steps(const YAML::Node& node, std::string_vie
 
 std::optional<StepDraft> StepParser::step(const YAML::Node& node) {
   if (!node.IsMap()) {
-    reader_.error(node, "expected a step: a mapping with one of speak, ask, loop, if, set, end");
+    reader_.error(
+        node, fmt::format("expected a step: a mapping with one of {}", fmt::join(kKinds, ", ")));
     return {};
   }
   StepDraft draft;
@@ -157,6 +159,9 @@ std::optional<StepDraft> StepParser::step(const YAML::Node& node) {
     static_cast<void>(reader_.mapping(node, Construct::loop_step, "a loop step"));
     return take(loop(node["loop"]));
   }
+  if (kinds[0] == "discuss") return take(discuss(node, draft));
+  if (kinds[0] == "parallel") return take(parallel(node));
+  if (kinds[0] == "call") return take(call(node));
   if (kinds[0] == "if") return take(branch(node));
   if (kinds[0] == "set") return take(assignments(node));
   static_cast<void>(reader_.mapping(node, Construct::end, "an end step"));
@@ -168,15 +173,8 @@ std::optional<StepDraft> StepParser::step(const YAML::Node& node) {
   return take(reason ? std::optional<End>(End{*std::move(reason)}) : std::nullopt);
 }
 
-// A step of no kind: a later one, or a misspelt one. One problem, whatever else it holds.
+// A step of no kind, perhaps a misspelt one. One problem, whatever else it holds.
 void StepParser::tell_kind(const YAML::Node& node) {
-  for (const char* later : {"discuss", "parallel", "call"}) {
-    if (!node[later]) continue;
-    reader_.error(
-        YamlReader::key(node, later),
-        fmt::format("'{}' in a step: this version of the program cannot perform it yet", later));
-    return;
-  }
   const auto known = keys_of(Construct::speak);
   const bool has_others = std::any_of(node.begin(), node.end(), [&](const auto& each) {
     return std::find(known.begin(), known.end(), each.first.Scalar()) == known.end();
@@ -184,30 +182,37 @@ void StepParser::tell_kind(const YAML::Node& node) {
   if (has_others) {
     static_cast<void>(reader_.mapping(node, Construct::speak, "a step"));
   } else {
-    reader_.error(node, "a step needs one of speak, ask, loop, if, set, end");
+    reader_.error(node, fmt::format("a step needs one of {}", fmt::join(kKinds, ", ")));
   }
 }
 
 std::optional<Speak> StepParser::speak(const YAML::Node& node, StepDraft& step) {
   static_cast<void>(reader_.mapping(node, Construct::speak, "a speak step"));
   Speak speak;
-  speak.role = reader_.text(node["speak"], "speak").value_or("");
-  use(Use::Kind::role, speak.role, node["speak"]);
-  if (const auto to = node["to"]) {
-    speak.to = reader_.text(to, "to").value_or("");
-    use(Use::Kind::role, speak.to, to);
-  }
+  speak.role = role(node["speak"], "speak");
+  if (const auto to = node["to"]) speak.to = role(to, "to");
   if (const auto task = node["task"])
     if (auto parsed = text(task, "task")) speak.task = *std::move(parsed);
   if (!node["to"])
     refuse_reference(node["task"], speak.task, Reference::Head::to_name,
                      "{{to.name}} has no meaning here: the step has no 'to'");
+  if (const auto schema = node["output"]) speak.output = output(schema);
+  if (const auto name = node["document"]) speak.document = document(name);
+  asking(node, speak, step);
+  if (speak.output && speak.continues > 0)
+    reader_.error(node["continue"], "'continue' is for text: an output is one piece of JSON");
+  return speak;
+}
+
+void StepParser::asking(const YAML::Node& node, Speak& speak, StepDraft& step) {
   if (const auto rule = node["context"]) {
     step.context_place = reader_.place(rule);
     speak.context = context(rule);
   }
-  if (const auto schema = node["output"]) speak.output = output(schema);
-  if (const auto name = node["document"]) speak.document = document(name);
+  if (const auto more = node["continue"])
+    speak.continues = reader_.count(more, "continue", 1, 20).value_or(0);
+  if (const auto profiles = node["fallback"])
+    speak.fallback = used_names(Use::Kind::profile, profiles, "fallback");
   if (const auto model = node["model"]) {
     speak.model = reader_.text(model, "model").value_or("");
     use(Use::Kind::profile, speak.model, model);
@@ -216,7 +221,34 @@ std::optional<Speak> StepParser::speak(const YAML::Node& node, StepDraft& step) 
   if (const auto timeout = node["timeout"])
     speak.timeout_ms = reader_.duration_ms(timeout, "timeout").value_or(speak.timeout_ms);
   speak.parameters = parameters(node);
-  return speak;
+}
+
+std::string StepParser::role(const YAML::Node& node, std::string_view what) {
+  std::string ref = reader_.text(node, what).value_or("");
+  if (ref != kEach || each_block_ == 0) use(Use::Kind::role, ref, node);
+  return ref;
+}
+
+// Also `call ID`: the roles of a called flow.
+std::vector<std::string> StepParser::roles(const YAML::Node& node, std::string_view what) {
+  std::vector<std::string> found;
+  const auto take = [&](const YAML::Node& each) {
+    constexpr std::string_view kCall = "call ";
+    const auto ref = reader_.text(each, what);
+    if (!ref) return;
+    if (ref->starts_with(kCall)) {
+      use(Use::Kind::call, ref->substr(kCall.size()), each);
+      found.push_back(*ref);
+    } else {
+      found.push_back(role(each, what));
+    }
+  };
+  if (!node.IsSequence()) {
+    take(node);
+    return found;
+  }
+  for (const auto& each : node) take(each);
+  return found;
 }
 
 std::string StepParser::document(const YAML::Node& node) {
@@ -232,10 +264,7 @@ std::optional<AskPerson> StepParser::ask(const YAML::Node& node) {
   AskPerson ask;
   ask.role = reader_.text(node["ask"], "ask").value_or("");
   use(Use::Kind::role, ask.role, node["ask"]);
-  if (const auto to = node["to"]) {
-    ask.to = reader_.text(to, "to").value_or("");
-    use(Use::Kind::role, ask.to, to);
-  }
+  if (const auto to = node["to"]) ask.to = role(to, "to");
   if (const auto prompt = node["prompt"])
     if (auto parsed = text(prompt, "prompt")) ask.prompt = *std::move(parsed);
   if (!node["to"])
@@ -377,7 +406,9 @@ std::optional<Assignment> StepParser::assignment(const std::string& name, const 
     reader_.error(node, "a stat needs 'of': the steps whose outputs it is over");
     return {};
   }
+  in_stat_ = true;
   assignment.of = used_names(Use::Kind::output, node["of"], "of", assignment.pointer);
+  in_stat_ = false;
   return assignment;
 }
 
@@ -396,7 +427,11 @@ std::optional<GotoDraft> StepParser::jump(const YAML::Node& node) {
   } else {
     reader_.error(node, "goto needs 'max': how often it is taken at most");
   }
-  if (const auto when = node["when"]) jump.when = condition(when);
+  if (const auto when = node["when"]) {
+    jump.when = condition(when);
+    if (jump.when && jump.when->asks_judge())
+      reader_.error(when, "a goto's 'when' cannot ask a judge: put an 'if' before it that does");
+  }
   reader_.warn(node, "a goto is hard to follow: a loop or an if says the same");
   return jump;
 }
@@ -405,12 +440,7 @@ ContextRule StepParser::context(const YAML::Node& node) {
   ContextRule rule;
   if (node.IsSequence()) {
     // Only what these said.
-    for (const auto& each : node) {
-      auto role = reader_.text(each, "context");
-      if (!role) continue;
-      use(Use::Kind::role, *role, each);
-      rule.from.push_back(*std::move(role));
-    }
+    rule.from = roles(node, "context");
     if (rule.from.empty()) reader_.error(node, "a context that names roles names at least one");
     return rule;
   }
@@ -453,14 +483,14 @@ void StepParser::context_object(const YAML::Node& node, ContextRule& rule) {
                                                     : fmt::format("; did you mean '{}'?", near)));
     }
   }
-  const auto roles = [&](const char* key, std::vector<std::string>& into) {
+  const auto named = [&](const char* key, std::vector<std::string>& into) {
     const auto list = node[key];
     if (!list) return;
-    into = used_names(Use::Kind::role, list, key);
+    into = roles(list, key);
     if (into.empty()) reader_.error(list, fmt::format("'{}' names no role", key));
   };
-  roles("from", rule.from);
-  roles("except", rule.except);
+  named("from", rule.from);
+  named("except", rule.except);
   if (node["from"] && node["except"])
     reader_.error(node["except"], "a context has 'from' or 'except', not both");
   if (const auto last = node["last"]) rule.last = reader_.count(last, "last", 1, 1'000'000);
@@ -520,6 +550,12 @@ std::optional<Text> StepParser::text(const YAML::Node& node, std::string_view wh
     if (!piece.is_reference) continue;
     const Reference& reference = piece.reference;
     switch (reference.head) {
+      case Reference::Head::each_name:
+        if (each_block_ == 0)
+          problems_.error(place_of(reference.offset),
+                          "{{each.name}} has no meaning here: it is for the steps of "
+                          "'parallel: {each: [...], do: [...]}'");
+        break;
       case Reference::Head::variable:
         use(Use::Kind::variable, reference.name, place_of(reference.offset));
         break;
@@ -574,7 +610,9 @@ void StepParser::use(Use::Kind kind, std::string name, Place place, std::string 
                          .place = place,
                          .pointer = std::move(pointer),
                          .test = test,
-                         .value = std::move(value)});
+                         .value = std::move(value),
+                         .each_block = each_block_,
+                         .in_stat = in_stat_});
 }
 
 std::string StepParser::pointer(const YAML::Node& node) {

@@ -21,14 +21,28 @@ base::Result<void> check_links(const std::vector<Instruction>& steps) {
       return base::Error{.code = base::Code::invalid,
                          .message = fmt::format("flow step {}: {}", i + 1, what)};
     };
+    if (steps[i].next == Instruction::kBranchEnd &&
+        steps[i].path.find(".parallel.") == std::string::npos)
+      return wrong("'next' ends a branch, and the step is in none");
     for (const int around : steps[i].loops)
       if (!is<Loop>(steps, around)) return wrong("'loops' names what is no loop");
     const auto* loop = std::get_if<Loop>(&steps[i].step);
     if (loop != nullptr && !is<LoopCheck>(steps, loop->check))
       return wrong("'check' names what is no loop_check");
     const auto* check = std::get_if<LoopCheck>(&steps[i].step);
-    if (check != nullptr && !is<Loop>(steps, check->loop))
-      return wrong("'loop' names what is no loop");
+    if (check != nullptr && !is<Loop>(steps, check->loop) && !is<Discuss>(steps, check->loop))
+      return wrong("'loop' names what is neither loop nor discuss");
+    const auto* discuss = std::get_if<Discuss>(&steps[i].step);
+    if (discuss != nullptr) {
+      if (!is<Speak>(steps, discuss->turn)) return wrong("'turn' names what is no speak step");
+      if (!is<LoopCheck>(steps, discuss->check))
+        return wrong("'check' names what is no loop_check");
+      if (discuss->choice != Discuss::kNone && !is<Choice>(steps, discuss->choice))
+        return wrong("'choice' names what is no choice");
+    }
+    const auto* choice = std::get_if<Choice>(&steps[i].step);
+    if (choice != nullptr && !is<Discuss>(steps, choice->discuss))
+      return wrong("'discuss' names what is no discuss");
   }
   return {};
 }
@@ -36,14 +50,17 @@ base::Result<void> check_links(const std::vector<Instruction>& steps) {
 }  // namespace
 
 std::string_view Instruction::kind() const {
-  static constexpr std::array<std::string_view, 7> kKinds = {"speak", "ask", "loop", "loop_check",
-                                                             "if",    "set", "end"};
+  static constexpr std::array<std::string_view, 11> kKinds = {
+      "speak", "ask",     "loop",   "loop_check", "if",  "set",
+      "end",   "discuss", "choice", "parallel",   "call"};
   return kKinds[step.index()];
 }
 
 const std::string& Instruction::role() const {
   static const std::string nobody;
-  if (const auto* speak = std::get_if<Speak>(&step)) return speak->role;
+  if (const auto* speak = std::get_if<Speak>(&step))
+    return speak->role == kEach ? nobody : speak->role;
+  if (const auto* choice = std::get_if<Choice>(&step)) return choice->role;
   const auto* ask = std::get_if<AskPerson>(&step);
   return ask != nullptr ? ask->role : nobody;
 }
@@ -52,30 +69,28 @@ std::string Instruction::label() const {
   return name.empty() ? fmt::format("{} {}", kind(), path) : name;
 }
 
-json::object Limits::to_json() const {
-  json::object out;
-  out["steps"] = steps;
-  out["rounds"] = rounds;
-  if (time_ms) out["time_ms"] = *time_ms;
-  if (finish) out["finish"] = true;
-  return out;
+const Condition* Instruction::condition() const {
+  if (const auto* choice = std::get_if<If>(&step)) return &choice->condition;
+  const auto* check = std::get_if<LoopCheck>(&step);
+  if (check == nullptr) return nullptr;
+  return check->until ? &*check->until : check->while_ ? &*check->while_ : nullptr;
 }
 
-base::Result<Limits> Limits::from_json(const json::value& value) {
-  Spec spec(value, "limits");
-  Limits limits;
-  limits.steps = spec.integer("steps", limits.steps);
-  limits.rounds = spec.integer("rounds", limits.rounds);
-  if (spec.has("time_ms")) limits.time_ms = spec.integer("time_ms", 0);
-  limits.finish = spec.flag("finish", false);
-  if (auto failed = spec.take_error()) return *failed;
-  return limits;
+std::string_view order_name(Discuss::Order order) {
+  static constexpr std::array<std::string_view, 4> kOrders = {"fixed", "round_robin", "random",
+                                                              "moderator"};
+  return kOrders[static_cast<size_t>(order)];
 }
 
 const RoleDeclaration* Program::role(std::string_view ref) const {
   for (const RoleDeclaration& each : roles)
     if (each.ref == ref) return &each;
   return nullptr;
+}
+
+std::string_view Program::scope_of(std::string_view role) const {
+  const RoleDeclaration* declared = this->role(role);
+  return declared == nullptr ? std::string_view() : std::string_view(declared->scope);
 }
 
 const Instruction* Program::named(std::string_view step) const {
@@ -100,6 +115,8 @@ json::object Program::header_json() const {
     if (!each.prompt.empty()) role["prompt"] = each.prompt;
     if (!each.parameters.empty()) role["parameters"] = each.parameters;
     if (!each.model.empty()) role["model"] = each.model;
+    if (!each.scope.empty()) role["scope"] = each.scope;
+    if (!each.as.empty()) role["as"] = each.as;
     declared_roles.push_back(std::move(role));
   }
   out["roles"] = std::move(declared_roles);
@@ -138,11 +155,13 @@ std::vector<model::FlowStep> Program::to_rows() const {
     if (!instruction.name.empty()) row.name = instruction.name;
     row.spec = base::to_text(write_instruction(instruction));
     if (const auto* speak = std::get_if<Speak>(&instruction.step)) {
-      row.speaker_role_ref = speak->role;
+      if (!instruction.role().empty()) row.speaker_role_ref = speak->role;
       if (!speak->to.empty()) row.target_role_ref = speak->to;
       row.context_scope = base::to_text(speak->context.to_json());
       if (!speak->task.empty()) row.description = speak->task.source();
     }
+    if (const auto* choice = std::get_if<Choice>(&instruction.step))
+      row.speaker_role_ref = choice->role;
     if (const auto* ask = std::get_if<AskPerson>(&instruction.step)) {
       row.speaker_role_ref = ask->role;
       if (!ask->to.empty()) row.target_role_ref = ask->to;
@@ -176,7 +195,9 @@ base::Result<Program> Program::from_rows(const json::object& header,
                              .name = role.text("name"),
                              .prompt = role.text("prompt"),
                              .model = role.text("model"),
-                             .parameters = role.object("parameters")});
+                             .parameters = role.object("parameters"),
+                             .scope = role.text("scope"),
+                             .as = role.text("as")});
     if (auto failed = role.take_error()) return *failed;
   }
   for (const json::value& each : spec.list("variables")) {

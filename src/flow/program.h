@@ -8,7 +8,16 @@
 // Blocks are links: each instruction knows its `next`. A loop is two instructions,
 //   L: loop        enters; goes to its body (until, or no condition) or to its check (while)
 //   C: loop_check  stands after the body; goes round again to the body, or on to L's next
-// and the body's last instruction has C as its next.
+// and the body's last instruction has C as its next. So is a discuss,
+//   D: discuss     enters, and says whose turn it is
+//   H: choice      the moderator is asked whose turn it is (order: moderator)
+//   T: speak       a turn: a speak step without a role, which is chosen when it is opened
+//   C: loop_check  goes on to the next turn, or to D's next
+// A parallel knows the first instruction of each branch; a branch's last has kBranchEnd as its
+// next. The steps of a called flow stand behind the caller's own, with paths below the call's
+// ("3.call.1"); its last has kEnd as its next, and its roles have the call's id before their
+// references ("audit/chair"): a version of the caller holds the version of the called flow that
+// was there when it was saved.
 #pragma once
 
 #include <cstdint>
@@ -21,6 +30,7 @@
 #include "base/json.h"
 #include "base/result.h"
 #include "flow/condition.h"
+#include "flow/limits.h"
 #include "flow/text.h"
 #include "model/rows.h"
 
@@ -51,8 +61,8 @@ struct Retry {
 };
 
 struct Speak {
-  std::string role;
-  std::string to;  // empty: to everyone
+  std::string role;  // empty: a turn of a discuss; kEach: of a branch's role
+  std::string to;    // empty: to everyone
   Text task;
   ContextRule context;
   std::optional<json::object> output;  // JSON Schema of a structured output
@@ -61,7 +71,11 @@ struct Speak {
   json::object parameters;             // temperature, max_tokens ...: override the role's
   Retry retry;
   std::int64_t timeout_ms = 300'000;  // attempts and back-off included
+  std::vector<std::string> fallback;  // profiles to ask when the one before has failed for good
+  std::int64_t continues = 0;         // how often a model that stops for length is asked to go on
 };
+// What stands for the branch's role in the steps of `parallel: {each: [...], do: [...]}`.
+inline constexpr std::string_view kEach = "each";
 
 // A step whose role a person plays: the session waits for their words, for days if need be.
 struct AskPerson {
@@ -86,7 +100,7 @@ struct Loop {
 };
 
 struct LoopCheck {
-  int loop = 0;
+  int loop = 0;  // or discuss
   // Leaves the loop when this holds (until) or no longer holds (while). Absent: only `max` does.
   std::optional<Condition> until;
   std::optional<Condition> while_;
@@ -115,6 +129,54 @@ struct End {
   Text reason;
 };
 
+// Turns taken by several roles.
+struct Discuss {
+  // round_robin goes on by one with each pass, so that none always has the last word; random never
+  // gives two turns in a row to one, and is drawn from the session's seed.
+  enum class Order { fixed, round_robin, random, moderator };
+  std::vector<std::string> among;
+  Order order = Order::fixed;
+  std::int64_t max = 1;  // turns
+  int turn = 0;          // the instruction of a turn
+  int choice = kNone;    // of the moderator's choice; kNone without one
+  int check = 0;
+  static constexpr int kNone = -1;
+};
+[[nodiscard]] std::string_view order_name(Discuss::Order order);
+
+// Asks a moderator's model who speaks next.
+struct Choice {
+  int discuss = 0;
+  std::string role;  // the moderator
+  ContextRule context;
+  std::string model;  // as Speak::model
+};
+
+// Branches at the same time.
+struct Parallel {
+  std::vector<int> branches;      // the first instruction of each; kBranchEnd for an empty one
+  std::vector<std::string> each;  // with it, one branch is performed by each of these roles
+};
+
+// A call's argument: a value, or a text with references.
+struct Argument {
+  std::optional<json::value> literal;
+  Text text;
+};
+
+// Another flow inside this one.
+struct Call {
+  std::string flow;
+  Text topic;  // empty: the called flow's own
+  std::map<std::string, Argument> variables;
+  // ---- of the called flow
+  std::map<std::string, json::value> initial;  // its variables' defaults
+  std::string default_topic;
+  std::string result;  // its step whose output is the call's
+  std::string prefix;  // of its roles' references
+  int entry = 0;       // its first instruction
+};
+
 // The `goto` attribute: a jump taken after a step, at most `max` times in a session.
 struct Goto {
   int target = 0;
@@ -128,18 +190,23 @@ struct Instruction {
   // first step in the loop that is the flow's second step. Part of an execution's path.
   std::string path;
   int next = kEnd;
-  std::vector<int> loops;  // the loop instructions around it, outermost first
+  std::vector<int> loops;  // the loops around it in its branch or flow, outermost first
   std::optional<Goto> jump;
-  std::variant<Speak, AskPerson, Loop, LoopCheck, If, Set, End> step;
+  std::variant<Speak, AskPerson, Loop, LoopCheck, If, Set, End, Discuss, Choice, Parallel, Call>
+      step;
 
   static constexpr int kEnd = -1;
-  // "speak", "ask", "loop", "loop_check", "if", "set", "end".
+  static constexpr int kBranchEnd = -2;
+  // "speak", "ask", "loop", "loop_check", "if", "set", "end", "discuss", "choice", "parallel",
+  // "call".
   [[nodiscard]] std::string_view kind() const;
   // Somebody says something in it, model or person: a row that stays open for a while.
   [[nodiscard]] bool says() const {
     return std::holds_alternative<Speak>(step) || std::holds_alternative<AskPerson>(step);
   }
-  // Who says it; empty where nobody does.
+  // The condition that an if or a check asks; null where there is none.
+  [[nodiscard]] const Condition* condition() const;
+  // Who says it; empty where nobody does, or who does is known only when it is opened.
   [[nodiscard]] const std::string& role() const;
   // What people call the step: its name, else kind and path.
   [[nodiscard]] std::string label() const;
@@ -153,6 +220,8 @@ struct RoleDeclaration {
   std::string prompt;  // empty if only `use` gives it
   std::string model;   // profile name; empty: the session's
   json::object parameters;
+  std::string scope;  // of a called flow's role: the prefix of its ref
+  std::string as;     // the caller's role whose part it is; empty: its own
 };
 
 struct VariableDeclaration {
@@ -160,15 +229,6 @@ struct VariableDeclaration {
   std::string type;  // string, integer, number, boolean, array, object; empty: any
   std::optional<json::value> initial;  // absent: a session must set it
   json::object schema;                 // minimum, maximum, enum ... as given
-};
-
-struct Limits {
-  std::int64_t steps = 200;
-  std::int64_t rounds = 50;
-  std::optional<std::int64_t> time_ms;
-  bool finish = false;  // on_limit: finish instead of pause
-  [[nodiscard]] json::object to_json() const;
-  [[nodiscard]] static base::Result<Limits> from_json(const json::value& value);
 };
 
 struct Program {
@@ -186,6 +246,8 @@ struct Program {
 
   [[nodiscard]] const RoleDeclaration* role(std::string_view ref) const;
   [[nodiscard]] const Instruction* named(std::string_view step) const;
+  // The prefix of a called flow's role; empty of the flow's own.
+  [[nodiscard]] std::string_view scope_of(std::string_view role) const;
 
   // Everything but the steps, as JSON; what a session's flow_snapshot holds.
   [[nodiscard]] json::object header_json() const;

@@ -38,14 +38,22 @@ Program full_program() {
   program.title = "评审会";
   program.language = "zh";
   program.topic = "A topic\nin two lines";
-  program.roles = {
-      {.ref = "打工人（产品）",
-       .use = "worker",
-       .name = "打工人",
-       .prompt = "You work.\n",
-       .model = "cheap",
-       .parameters = {{"temperature", 0.5}, {"stop", json::array{"END"}}}},
-      {.ref = "b", .use = {}, .name = {}, .prompt = "B", .model = {}, .parameters = {}}};
+  program.roles = {{.ref = "打工人（产品）",
+                    .use = "worker",
+                    .name = "打工人",
+                    .prompt = "You work.\n",
+                    .model = "cheap",
+                    .parameters = {{"temperature", 0.5}, {"stop", json::array{"END"}}},
+                    .scope = {},
+                    .as = {}},
+                   {.ref = "audit/b",
+                    .use = {},
+                    .name = {},
+                    .prompt = "B",
+                    .model = {},
+                    .parameters = {},
+                    .scope = "audit/",
+                    .as = "打工人（产品）"}};
   program.variables = {
       {.name = "strictness",
        .type = "integer",
@@ -54,7 +62,13 @@ Program full_program() {
       {.name = "nothing", .type = {}, .initial = json::value(nullptr), .schema = {}},
       {.name = "asked", .type = "string", .initial = {}, .schema = {}}};
   program.format = {{"default_task", "Go on."}};
-  program.limits = {.steps = 12, .rounds = 3, .time_ms = 90'000, .finish = true};
+  program.limits = {.steps = 12,
+                    .rounds = 3,
+                    .time_ms = 90'000,
+                    .tokens = 5'000,
+                    .cost_nano = 250'000'000,
+                    .finish = true,
+                    .roles = {{"b", {.steps = 4, .tokens = {}, .cost_nano = 1}}}};
   program.result = "verdict";
   program.entry = 0;
 
@@ -236,9 +250,15 @@ TEST(Program, RefusesRowsThatAreNoProgram) {
            {"", "JSON"},
            {"[]", "no object"},
            {"{}", "''"},
-           {R"({"kind": "parallel", "path": "1", "next": -1})", "'parallel'"},
+           {R"({"kind": "wander", "path": "1", "next": -1})", "'wander'"},
+           {R"({"kind": "parallel", "path": "1", "next": -1})", "'branches'"},
+           {R"({"kind": "discuss", "path": "1", "next": -1, "among": ["a"], "order": "fixed",
+                "turn": 0, "check": 0})",
+            "'turn' names what is no speak"},
+           {R"({"kind": "choice", "path": "1", "next": -1, "discuss": 0, "role": "a"})",
+            "no discuss"},
            {R"({"kind": "speak", "path": "1", "next": 1, "role": "a"})", "'next' names no"},
-           {R"({"kind": "speak", "path": "1", "next": -2, "role": "a"})", "'next' names no"},
+           {R"({"kind": "speak", "path": "1", "next": -2, "role": "a"})", "'next' ends a branch"},
            {R"({"kind": "speak", "path": "1", "next": -1, "role": 3})", "'role' is no text"},
            {R"({"kind": "speak", "path": "1", "next": -1, "role": "a", "task": "{{x}}"})",
             "unknown reference"},

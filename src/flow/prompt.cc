@@ -2,11 +2,13 @@
 #include "flow/prompt.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <map>
 #include <utility>
 
+#include "flow/asked.h"
 #include "flow/context.h"
 #include "flow/render.h"
 #include "flow/standing_words.h"
@@ -60,13 +62,17 @@ std::int64_t answer_allowance(const Speak& speak, const CastRole& role) {
 
 class PromptMaker final {
  public:
-  PromptMaker(const Program& program, const State& state, const Cast& cast, std::string_view topic,
-              const History& history, const Record& record, const TokenEstimate& estimate)
-      : step_(program.steps[static_cast<std::size_t>(state.open->instruction)]),
-        speak_(std::get<Speak>(step_.step)),
+  PromptMaker(const Program& program, const State& state, const Strand& strand, const Cast& cast,
+              std::string_view topic, const History& history, const Record& record,
+              const TokenEstimate& estimate)
+      : program_(program),
+        step_(program.steps[static_cast<std::size_t>(strand.open->instruction)]),
+        asked_(program, state, strand, cast, record),
+        speak_(asked_.speak()),
         state_(state),
+        strand_(strand),
         cast_(cast),
-        topic_(topic),
+        topic_(strand.topic ? *strand.topic : topic),
         history_(history),
         record_(record),
         estimate_(estimate),
@@ -95,7 +101,8 @@ class PromptMaker final {
     add_block(role.prompt);
     const std::string separator = words_.fill("name_separator");
     std::string names;
-    for (const CastRole& each : cast_.roles) names += (names.empty() ? "" : separator) + each.name;
+    for (const CastRole& each : cast_.roles)
+      if (is_here(each.ref)) names += (names.empty() ? "" : separator) + each.name;
     add_block(words_.fill("participants", {{"names", names}}) + '\n' +
               words_.fill("you_are", {{"name", role.name}}));
     if (shows_topic() && !topic_.empty()) add_block(words_.fill("topic", {{"topic", topic_}}));
@@ -106,6 +113,11 @@ class PromptMaker final {
     return {};
   }
 
+  // Does the role belong to the flow that the strand performs?
+  [[nodiscard]] bool is_here(std::string_view role) const {
+    return program_.scope_of(role) == strand_.prefix;
+  }
+
   [[nodiscard]] bool shows_topic() const {
     const auto scope = speak_.context.scope;
     return scope == ContextRule::Scope::topic ||
@@ -114,9 +126,10 @@ class PromptMaker final {
 
   // A document that nobody has written yet is not mentioned.
   base::Result<void> add_document(const std::string& name) {
-    const auto version = state_.documents.find(name);
-    if (version == state_.documents.end()) return {};
-    const auto [number, position] = version->second;
+    const auto version = strand_.documents.find(name);
+    if (version == strand_.documents.end()) return {};
+    const std::int64_t number = version->second.number;
+    const std::int64_t position = strand_.key_of(version->second.position);
     const auto said = history_.at(position);
     if (!said) return said.error();
     const std::string heading =
@@ -135,10 +148,21 @@ class PromptMaker final {
 
   // The last turn: what is asked now.
   std::string request(const CastRole& role) {
-    const SessionFacts facts(state_, record_);
+    const SessionFacts facts(state_, strand_, record_);
     const std::string to = speak_.to.empty() ? "" : real_name(speak_.to);
-    prompt_.task = expand(
-        speak_.task, {.facts = &facts, .topic = topic_, .role_name = role.name, .to_name = to});
+    const std::string each = strand_.each_role.empty() ? "" : real_name(strand_.each_role);
+    prompt_.task = expand(speak_.task, {.facts = &facts,
+                                        .topic = topic_,
+                                        .role_name = role.name,
+                                        .to_name = to,
+                                        .each_name = each});
+    if (asked_.kind() == Asked::Kind::judgement)
+      prompt_.task = words_.fill("judge", {{"question", prompt_.task}});
+    if (asked_.kind() == Asked::Kind::choice) {
+      const std::string separator = words_.fill("name_separator");
+      prompt_.task = words_.fill(
+          "choose", {{"names", fmt::format("{}", fmt::join(asked_.among_names(), separator))}});
+    }
     if (prompt_.task.empty()) prompt_.task = words_.fill("default_task");
     return to.empty() ? prompt_.task : prompt_.task + '\n' + words_.fill("to", {{"name", to}});
   }
@@ -156,7 +180,8 @@ class PromptMaker final {
       return estimate_(words_.fill("speaker", {{"name", name}, {"words", said.text}})) +
              kTurnOverhead;
     };
-    auto selected = select_context(rule, state_, history_, budget(role, last), cost);
+    auto selected = select_context(rule, strand_, history_, budget(role, last), cost,
+                                   [&](const std::string& ref) { return is_here(ref); });
     if (!selected) return std::move(selected).error();
 
     const std::vector<Said>& messages = selected->messages;
@@ -198,9 +223,12 @@ class PromptMaker final {
       prompt_.turns.push_back({.own = own, .text = std::string(text)});
   }
 
+  const Program& program_;
   const Instruction& step_;
+  const Asked asked_;
   const Speak& speak_;
   const State& state_;
+  const Strand& strand_;
   const Cast& cast_;
   std::string_view topic_;
   const History& history_;
@@ -212,19 +240,27 @@ class PromptMaker final {
 
 }  // namespace
 
-std::string question_for_person(const Program& program, const State& state, const Cast& cast,
-                                std::string_view topic, const Record& record) {
-  const auto& step = program.steps[static_cast<std::size_t>(state.open->instruction)].step;
-  const AskPerson& ask = std::get<AskPerson>(step);
+std::string question_for_person(const Program& program, const State& state, const Strand& strand,
+                                const Cast& cast, std::string_view topic, const Record& record) {
+  const auto& step = program.steps[static_cast<std::size_t>(strand.open->instruction)].step;
+  const auto* ask = std::get_if<AskPerson>(&step);
+  const auto* speak = std::get_if<Speak>(&step);
   const auto name_of = [&](const std::string& ref) {
     const CastRole* role = cast.find(ref);
     return role != nullptr ? role->name : ref;
   };
-  const SessionFacts facts(state, record);
-  const std::string role = name_of(ask.role);
-  const std::string to = ask.to.empty() ? std::string() : name_of(ask.to);
-  std::string question =
-      expand(ask.prompt, {.facts = &facts, .topic = topic, .role_name = role, .to_name = to});
+  const SessionFacts facts(state, strand, record);
+  const std::string role = name_of(speaker_of(program, strand));
+  const std::string& addressee = ask != nullptr ? ask->to : speak->to;
+  const std::string to =
+      addressee.empty() ? "" : name_of(addressee == kEach ? strand.each_role : addressee);
+  const std::string each = strand.each_role.empty() ? "" : name_of(strand.each_role);
+  std::string question = expand(ask != nullptr ? ask->prompt : speak->task,
+                                {.facts = &facts,
+                                 .topic = strand.topic ? *strand.topic : topic,
+                                 .role_name = role,
+                                 .to_name = to,
+                                 .each_name = each});
   if (question.empty())
     question = StandingWords(program.language, program.format).fill("default_task");
   return question;
@@ -249,13 +285,13 @@ json::object Shown::to_json(const ContextRule& rule) const {
   return out;
 }
 
-base::Result<Prompt> make_prompt(const Program& program, const State& state, const Cast& cast,
-                                 std::string_view topic, const History& history,
+base::Result<Prompt> make_prompt(const Program& program, const State& state, const Strand& strand,
+                                 const Cast& cast, std::string_view topic, const History& history,
                                  const Record& record, const TokenEstimate& estimate) {
-  if (!state.open)
+  if (!strand.open)
     return base::Error{.code = base::Code::conflict,
                        .message = "no step is open: there is nothing to ask"};
-  return PromptMaker(program, state, cast, topic, history, record, estimate).make();
+  return PromptMaker(program, state, strand, cast, topic, history, record, estimate).make();
 }
 
 }  // namespace tertulia::flow

@@ -23,6 +23,7 @@ struct Said {
   std::int64_t round = 1;
   std::string document;  // a version of this document; empty: of none
   std::int64_t document_version = 0;
+  std::int64_t id = 0;  // messages.id, where it is known
 };
 
 // The conversation so far, by position. Implementations keep recent messages and fetch older ones
@@ -30,20 +31,20 @@ struct Said {
 class History {
  public:
   virtual ~History() = default;
-  // The message at a position from 1 to state.last_position. Valid until the next call.
-  [[nodiscard]] virtual base::Result<const Said*> at(std::int64_t position) const = 0;
+  // The message with this key (Strand::key_of). Valid until the next call.
+  [[nodiscard]] virtual base::Result<const Said*> at(std::int64_t key) const = 0;
 };
 
 // Which messages and documents were shown, by reference: the body of a context_snapshot.
 struct Shown {
-  std::int64_t first = 0;  // positions; 0 if none
+  std::int64_t first = 0;  // positions in the strand; 0 if none
   std::int64_t last = 0;
   std::int64_t count = 0;
   std::int64_t dropped_through = 0;  // messages up to this position were dropped for the budget
   struct Document {
     std::string name;
     std::int64_t version = 0;
-    std::int64_t position = 0;
+    std::int64_t position = 0;  // or its key, in a parallel
   };
   std::vector<Document> documents;
   std::int64_t estimated_tokens = 0;
@@ -68,16 +69,17 @@ struct Prompt {
 
 using TokenEstimate = std::function<std::int64_t(std::string_view)>;
 
-// The prompt of the state's open row. An error only where the history cannot be read.
+// The prompt of the open row of one of the state's strands: of a speak step, a judge or a
+// moderator's choice. An error only where the history cannot be read.
 [[nodiscard]] base::Result<Prompt> make_prompt(const Program& program, const State& state,
-                                               const Cast& cast, std::string_view topic,
-                                               const History& history, const Record& record,
-                                               const TokenEstimate& estimate);
+                                               const Strand& strand, const Cast& cast,
+                                               std::string_view topic, const History& history,
+                                               const Record& record, const TokenEstimate& estimate);
 
-// What the person of the state's open `ask` step is asked.
+// What the person of the strand's open row is asked.
 [[nodiscard]] std::string question_for_person(const Program& program, const State& state,
-                                              const Cast& cast, std::string_view topic,
-                                              const Record& record);
+                                              const Strand& strand, const Cast& cast,
+                                              std::string_view topic, const Record& record);
 
 // What is kept of an answer: white space around it and a leading own "NAME:" are taken off.
 // `spoke_for` lists the other roles for whom the speaker also spoke ("OTHER: ..." at a line's

@@ -78,8 +78,8 @@ TestSession session_of(const Words& words, const std::function<void(Speak&)>& ch
 }
 
 Prompt prompt_of(const TestSession& session, const Cast& cast, std::string_view topic) {
-  auto prompt = make_prompt(session.program(), session.state(), cast, topic, session, session,
-                            one_per_ten_bytes);
+  auto prompt = make_prompt(session.program(), session.state(), session.state(), cast, topic,
+                            session, session, one_per_ten_bytes);
   if (!prompt) {
     ADD_FAILURE() << prompt.error().message;
     return {};
@@ -255,15 +255,15 @@ TEST(Prompt, TellsWhatWasShown) {
 TEST(Prompt, SaysWhyItCannotBeMade) {
   const TestSession session = session_of(kEnglish, [](Speak&) {});
   Cast nobody;
-  const auto uncast = make_prompt(session.program(), session.state(), nobody, "t", session, session,
-                                  one_per_ten_bytes);
+  const auto uncast = make_prompt(session.program(), session.state(), session.state(), nobody, "t",
+                                  session, session, one_per_ten_bytes);
   ASSERT_FALSE(uncast.ok());
   EXPECT_THAT(uncast.error().message, HasSubstr("nobody is cast as \"author\""));
 
   State over = session.state();
   over.open.reset();
-  const auto closed = make_prompt(session.program(), over, cast_of(kEnglish), "t", session, session,
-                                  one_per_ten_bytes);
+  const auto closed = make_prompt(session.program(), over, over, cast_of(kEnglish), "t", session,
+                                  session, one_per_ten_bytes);
   ASSERT_FALSE(closed.ok());
   EXPECT_EQ(closed.error().code, base::Code::conflict);
 }

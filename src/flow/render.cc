@@ -41,6 +41,8 @@ std::string value_of(const Reference& reference, const Scene& scene) {
       return std::string(scene.role_name);
     case Reference::Head::to_name:
       return std::string(scene.to_name);
+    case Reference::Head::each_name:
+      return std::string(scene.each_name);
     case Reference::Head::last:
       return std::string(facts.last_message({}).value_or(""));
     case Reference::Head::variable:
@@ -56,25 +58,27 @@ std::string value_of(const Reference& reference, const Scene& scene) {
 }  // namespace
 
 std::optional<std::string_view> SessionFacts::last_message(std::string_view role) const {
-  if (role.empty()) return record_->message(state_->last_position);
-  const auto spoken = state_->spoken.find(role);
-  return spoken == state_->spoken.end() ? std::nullopt : record_->message(spoken->second.last);
+  if (role.empty()) return record_->message(strand_->key_of(strand_->last_said));
+  const auto spoken = strand_->spoken.find(role);
+  return spoken == strand_->spoken.end() ? std::nullopt
+                                         : record_->message(strand_->key_of(spoken->second.last));
 }
 
 const json::value* SessionFacts::output(std::string_view step) const {
-  const auto order = state_->outputs.find(step);
-  return order == state_->outputs.end() ? nullptr : record_->output(order->second);
+  const auto order = strand_->outputs.find(step);
+  return order == strand_->outputs.end() ? nullptr : record_->output(order->second);
 }
 
 const json::value* SessionFacts::variable(std::string_view name) const {
-  const auto value = state_->variables.find(name);
-  return value == state_->variables.end() ? nullptr : &value->second;
+  const auto value = strand_->variables.find(name);
+  return value == strand_->variables.end() ? nullptr : &value->second;
 }
 
 std::optional<std::string_view> SessionFacts::document(std::string_view name) const {
-  const auto version = state_->documents.find(name);
-  return version == state_->documents.end() ? std::nullopt
-                                            : record_->message(version->second.position);
+  const auto version = strand_->documents.find(name);
+  return version == strand_->documents.end()
+             ? std::nullopt
+             : record_->message(strand_->key_of(version->second.position));
 }
 
 std::string expand(const Text& text, const Scene& scene) {

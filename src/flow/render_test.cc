@@ -31,7 +31,7 @@ class Render : public ::testing::Test {
   }
 
   std::string expanded(std::string_view text) {
-    const SessionFacts facts(session_.state(), session_);
+    const SessionFacts facts(session_.state(), session_.state(), session_);
     auto parsed = Text::parse(text);
     if (!parsed) return "error: " + parsed.error().message;
     return expand(*parsed,

@@ -22,33 +22,75 @@ constexpr std::int64_t kNoLimit = std::numeric_limits<std::int64_t>::max();
 class LoggedRecord final : public Record {
  public:
   explicit LoggedRecord(const ReplayInput& input) : input_(input) {
+    std::map<std::int64_t, const Said*> by_id;
+    for (const Said& said : input.messages) {
+      if (said.position < 0) by_order_.emplace(-said.position, &said);
+      if (said.id != 0) by_id.emplace(said.id, &said);
+    }
     for (const auto& row : input.log) {
       if (!row.result_data) continue;
       auto data = base::parse_json(*row.result_data);
-      if (data && data->is_object()) data_.emplace(row.execution_order, std::move(*data));
+      if (!data || !data->is_object()) continue;
+      if (const json::value* id = data->get_object().if_contains("message_id");
+          id != nullptr && id->is_int64())
+        if (const auto said = by_id.find(id->get_int64()); said != by_id.end())
+          by_order_.emplace(row.execution_order, said->second);
+      data_.emplace(row.execution_order, std::move(*data));
     }
   }
 
-  [[nodiscard]] std::optional<std::string_view> message(std::int64_t position) const override {
-    if (position < 1 || static_cast<std::size_t>(position) > input_.messages.size())
-      return std::nullopt;
-    return input_.messages[static_cast<std::size_t>(position - 1)].text;
+  [[nodiscard]] std::optional<std::string_view> message(std::int64_t key) const override {
+    if (key < 0) {
+      const Said* said = said_by(-key);
+      return said == nullptr ? std::nullopt : std::optional<std::string_view>(said->text);
+    }
+    if (key < 1 || static_cast<std::size_t>(key) > input_.messages.size()) return std::nullopt;
+    const Said& said = input_.messages[static_cast<std::size_t>(key - 1)];
+    return said.position < 0 ? std::nullopt : std::optional<std::string_view>(said.text);
   }
   [[nodiscard]] const json::value* output(std::int64_t order) const override {
     const json::object* data = result_data(order);
     return data == nullptr ? nullptr : data->if_contains("output");
   }
   [[nodiscard]] std::string_view topic() const override { return input_.topic; }
+  [[nodiscard]] std::uint64_t seed() const override { return input_.seed; }
+  [[nodiscard]] std::optional<StopReason> stopped_before(std::int64_t order) const override {
+    if (order <= static_cast<std::int64_t>(input_.log.size())) return {};
+    const State& stored = input_.stored;
+    const auto reason = stored.stop_reason;
+    const bool by_limit = reason == StopReason::limit_steps || reason == StopReason::limit_rounds ||
+                          reason == StopReason::limit_time;
+    const bool stands = stored.resume_at || (stored.status == SessionStatus::finished && by_limit);
+    return stands ? reason : std::nullopt;
+  }
 
+  [[nodiscard]] std::optional<Limit> finished_at(std::int64_t order) const override {
+    const json::value* limit = data(order, "limit");
+    if (limit == nullptr || !limit->is_string() || data(order, "not_begun") == nullptr) return {};
+    const auto reason = model::from_text<StopReason>(std::string_view(limit->get_string()));
+    if (!reason) return {};
+    return Limit{.reason = *reason, .text = input_.stored.stop_text};
+  }
+
+  // What the row with this order said; null where it is not known.
+  [[nodiscard]] const Said* said_by(std::int64_t order) const {
+    const auto found = by_order_.find(order);
+    return found == by_order_.end() ? nullptr : found->second;
+  }
   // Null where the row has none, or it is no object.
   [[nodiscard]] const json::object* result_data(std::int64_t order) const {
     const auto found = data_.find(order);
     return found == data_.end() ? nullptr : &found->second.get_object();
   }
+  [[nodiscard]] const json::value* data(std::int64_t order, std::string_view name) const {
+    const json::object* all = result_data(order);
+    return all == nullptr ? nullptr : all->if_contains(name);
+  }
 
  private:
   const ReplayInput& input_;
   std::map<std::int64_t, json::value> data_;
+  std::map<std::int64_t, const Said*> by_order_;
 };
 
 // A row as replay expects it.
@@ -70,14 +112,8 @@ std::string shown(const std::optional<T>& value) {
 
 class Replay final {
  public:
-  Replay(const ReplayInput& input, const std::function<void(const State&)>& at_step)
-      : input_(input), program_(*input.program), at_step_(at_step), record_(input) {
-    for (const auto& row : input.log) {
-      const auto index = instruction_of(row.step_id);
-      if (index && program_.steps[*index].says())
-        last_speak_ = std::max(last_speak_, row.execution_order);
-    }
-  }
+  Replay(const ReplayInput& input, const AtStep& at_step)
+      : input_(input), program_(*input.program), at_step_(at_step), record_(input) {}
 
   ReplayReport run() {
     report_.rows = static_cast<std::int64_t>(input_.log.size());
@@ -111,80 +147,215 @@ class Replay final {
   }
 
   void perform() {
-    Start start{.variables = input_.variables, .limits = unlimited()};
-    if (last_speak_ == 0) start.limits = input_.stored.limits;
-    feed(start);
-    while (consistent_ &&
-           (state_.status == SessionStatus::running || state_.status == SessionStatus::waiting)) {
-      const auto* row = row_at(state_.open->order);
-      if (row == nullptr) {
-        disagree(state_.open->order, "the log ends before this row, which the flow goes on to");
-        consistent_ = false;
-        return;
-      }
-      if (row->step_id != step_id(state_.open->instruction)) {
-        disagree(row->execution_order,
-                 differs("step_id", row->step_id, step_id(state_.open->instruction)));
-        consistent_ = false;
-        return;
-      }
-      if (!perform_row(*row)) break;
+    // The stored limits are those of the end, not of the way: what they stopped is in the log.
+    Limits limits = unlimited();
+    limits.finish = input_.stored.limits.finish;
+    state_.counts_from = input_.stored.counts_from;
+    feed(Start{.variables = input_.variables, .limits = limits, .played = input_.played});
+    while (consistent_ && perform_next()) {
     }
-    // Cancelled while a limit held it: that left no row.
+    if (!consistent_) return;
+    stand();
+    // Cancelled while a limit held it, in a session of 0.1.0-pre.1: that left no row.
     if (consistent_ && input_.stored.status == SessionStatus::terminated &&
         state_.status == SessionStatus::paused)
       feed(Cancel{});
   }
 
-  // Feeds what happened to the open row; false if it is where the session stands.
-  bool perform_row(const model::StepExecutionLog& row) {
-    if (at_step_) at_step_(state_);
-    // Whether an attempt failed or was interrupted, the row keeps only their count.
-    while (consistent_ && state_.open->attempt < row.attempt_count.value_or(1)) feed(Interrupted{});
-    // Limits stopped the session nowhere before the last row, or it was gone on with: only what
-    // follows that row stands under the limits of the stored state.
-    if (row.execution_order == last_speak_) state_.limits = input_.stored.limits;
-    const State& stored = input_.stored;
-    const StopReason reason = stored.stop_reason.value_or(StopReason::step_failed);
-    switch (row.status.value_or(StepStatus::pending)) {
-      case StepStatus::completed:
-        feed(answer_of(row));
-        return true;
-      case StepStatus::skipped:
-        // Cancelling and skipping look alike, but only skipping leads to further rows; where it did
-        // not (a limit held the session, which was then cancelled) both lead to the same state.
-        if (stored.status == SessionStatus::terminated && row.execution_order == last_order())
-          feed(Cancel{});
-        else
-          feed(Skip{});
-        return true;
-      case StepStatus::failed:
-        feed(AttemptFailed{.message = row.error_message.value_or(""),
-                           .again = false,
-                           .reason = reason,
-                           .duration_ms = row.duration_ms.value_or(0)});
-        return false;
-      case StepStatus::timeout:
-        feed(StepTimedOut{.duration_ms = row.duration_ms.value_or(0)});
-        return false;
-      case StepStatus::pending:
-        feed(Pause{.reason = reason, .text = stored.stop_text});
-        // Resumed: that has no commit of its own, so the row still says pending.
-        if (consistent_ && stored.status == SessionStatus::running) feed(Resume{});
-        return false;
-      case StepStatus::running:
-      case StepStatus::waiting:
-        return false;
+  // Feeds what closed the next of the open rows; false where all that is left stays open.
+  [[nodiscard]] bool perform_next() {
+    const model::StepExecutionLog* next = nullptr;
+    std::int64_t soonest = 0;
+    for (const Strand* strand : state_.open_strands()) {
+      const auto* row = open_row(*strand);
+      if (row == nullptr) return false;
+      const StepStatus status = row->status.value_or(StepStatus::pending);
+      if (status != StepStatus::completed && status != StepStatus::skipped) continue;
+      const json::value* limit = record_.data(row->execution_order, "limit");
+      const json::value* at = record_.data(row->execution_order, "commit_seq");
+      const std::int64_t seq = at != nullptr && at->is_int64() ? at->get_int64() : kNoLimit;
+      // A row of a branch that was skipped without a place in the order fell with its block.
+      if (strand->number != 0 && seq == kNoLimit && limit == nullptr) continue;
+      if (next != nullptr && soonest <= seq) continue;
+      next = row;
+      soonest = seq;
     }
-    return false;
+    if (next == nullptr) return false;
+    perform_row(*next);
+    return true;
+  }
+
+  // The log's row of a strand's open one; null, and told, where the log has another.
+  [[nodiscard]] const model::StepExecutionLog* open_row(const Strand& strand) {
+    const auto* row = row_at(strand.open->order);
+    consistent_ = false;
+    if (row == nullptr) {
+      disagree(strand.open->order, "the log ends before this row, which the flow goes on to");
+      return nullptr;
+    }
+    if (row->step_id != step_id(strand.open->instruction)) {
+      disagree(row->execution_order,
+               differs("step_id", row->step_id, step_id(strand.open->instruction)));
+      return nullptr;
+    }
+    consistent_ = true;
+    return row;
+  }
+
+  void perform_row(const model::StepExecutionLog& row) {
+    const std::int64_t order = row.execution_order;
+    attempts(row);
+    if (!consistent_) return;
+    if (row.status == StepStatus::completed) return feed(answer_of(row));
+    if (const auto reason = limit_of(order)) {
+      return feed(LimitReached{
+          .reason = *reason, .text = input_.stored.stop_text, .finish = true, .order = order});
+    }
+    // Cancelling and skipping look alike, but only skipping leads to further rows; where it did not
+    // (a limit held the session, which was then cancelled) both lead to the same state.
+    const bool was_skipped = record_.data(order, "commit_seq") != nullptr;
+    if (input_.stored.status == SessionStatus::terminated && order == last_order() && !was_skipped)
+      return feed(Cancel{});
+    feed(Skip{.order = order});
+  }
+
+  // Whether an attempt failed or was interrupted, the row keeps only their count; of a judge's row,
+  // each judge but the first was an attempt more.
+  void attempts(const model::StepExecutionLog& row) {
+    const std::int64_t order = row.execution_order;
+    const json::value* judges = record_.data(order, "judges");
+    const bool has_judges = judges != nullptr && judges->is_array();
+    const std::size_t earlier =
+        has_judges && !judges->get_array().empty() ? judges->get_array().size() - 1 : 0;
+    const std::int64_t attempts =
+        row.attempt_count.value_or(1) - static_cast<std::int64_t>(earlier);
+    while (consistent_ && state_.strand_of(order)->open->attempt < attempts)
+      feed(Interrupted{.order = order});
+    for (std::size_t i = 0; consistent_ && i < earlier; ++i) {
+      Answered answer;
+      answer.output = judges->get_array()[i];
+      answer.order = order;
+      feed(answer);
+    }
+  }
+
+  // What is still open stands as the log and the stored state say: what failed first, then what a
+  // limit holds, then what was paused.
+  void stand() {
+    const State& stored = input_.stored;
+    if (stored.status == SessionStatus::terminated && !state_.open_strands().empty()) {
+      feed(Cancel{});
+      return;
+    }
+    std::vector<std::int64_t> orders;
+    for (const Strand* strand : state_.open_strands()) orders.push_back(strand->open->order);
+    const auto pass = [&](const auto& visit) {
+      for (const std::int64_t order : orders) {
+        const auto* row = row_at(order);
+        if (consistent_ && row != nullptr && state_.strand_of(order) != nullptr) visit(*row, order);
+      }
+    };
+    const auto stored_open = [&](std::int64_t order) -> const Strand::Open* {
+      const Strand* strand = stored.strand_of(order);
+      return strand == nullptr ? nullptr : &*strand->open;
+    };
+    const StopReason reason = stored.stop_reason.value_or(StopReason::step_failed);
+    pass([&](const auto& row, std::int64_t order) { take_given(row, order, stored_open(order)); });
+    pass([&](const auto& row, std::int64_t order) {
+      const auto* open = stored_open(order);
+      if (row.status == StepStatus::failed) {
+        AttemptFailed failed;
+        failed.message = row.error_message.value_or("");
+        failed.again = false;
+        failed.reason = open != nullptr && open->reason ? *open->reason : reason;
+        failed.duration_ms = row.duration_ms.value_or(0);
+        failed.order = order;
+        // No profile is left to fall back to.
+        state_.strand_of(order)->open->profile = kNoLimit;
+        feed(failed);
+      } else if (row.status == StepStatus::timeout) {
+        feed(StepTimedOut{.duration_ms = row.duration_ms.value_or(0), .spent = {}, .order = order});
+      }
+    });
+    pass([&](const auto& row, std::int64_t order) {
+      const auto* open = stored_open(order);
+      if (row.status == StepStatus::pending && open != nullptr && open->reason)
+        feed(LimitReached{
+            .reason = *open->reason,
+            .text = state_.strand_of(order)->number != 0 ? open->error : stored.stop_text,
+            .finish = false,
+            .order = order});
+    });
+    pass([&](const auto& row, std::int64_t order) {
+      if (row.status == StepStatus::pending &&
+          state_.strand_of(order)->open->status == StepStatus::running)
+        feed(Pause{.reason = reason, .text = stored.stop_text, .order = order});
+    });
+    // Why a session stands in which several steps do is told by its own row alone.
+    if (consistent_ && state_.status == SessionStatus::paused && !state_.branches.empty()) {
+      state_.stop_reason = stored.stop_reason;
+      state_.stop_text = stored.stop_text;
+    }
+  }
+
+  // The attempts of a row that is still open, and what no row holds of it.
+  void take_given(const model::StepExecutionLog& row, std::int64_t order,
+                  const Strand::Open* stored) {
+    if (stored != nullptr) {
+      for (const json::value& judgement : stored->judgements) {
+        if (!consistent_) return;
+        while (consistent_ && state_.strand_of(order)->open->attempt <
+                                  row.attempt_count.value_or(1) -
+                                      static_cast<std::int64_t>(stored->judgements.size()))
+          feed(Interrupted{.order = order});
+        Answered answer;
+        answer.output = judgement;
+        answer.order = order;
+        feed(answer);
+      }
+    }
+    while (consistent_ && state_.strand_of(order)->open->attempt < row.attempt_count.value_or(1))
+      feed(Interrupted{.order = order});
+    if (!consistent_ || stored == nullptr) return;
+    Strand::Open& open = *state_.strand_of(order)->open;
+    open.spent = stored->spent;
   }
 
   [[nodiscard]] Answered answer_of(const model::StepExecutionLog& row) const {
+    const std::int64_t order = row.execution_order;
+    const Strand& strand = *state_.strand_of(order);
     Answered answer;
-    answer.text = record_.message(state_.last_position + 1).value_or("");
+    if (const Said* said = record_.said_by(order)) {
+      answer.text = said->text;
+    } else if (strand.number == 0) {
+      answer.text = record_.message(state_.last_position + 1).value_or("");
+    }
     answer.duration_ms = row.duration_ms.value_or(0);
-    if (const json::value* output = record_.output(row.execution_order)) answer.output = *output;
+    answer.order = order;
+    if (const json::value* output = record_.output(order)) answer.output = *output;
+    const json::value* judges = record_.data(order, "judges");
+    if (judges != nullptr && judges->is_array() && !judges->get_array().empty())
+      answer.output = judges->get_array().back();
+    answer.spent = spent_of(row);
     return answer;
+  }
+
+  [[nodiscard]] std::optional<Spent> spent_of(const model::StepExecutionLog& row) const {
+    const json::value* tokens = record_.data(row.execution_order, "tokens");
+    if (tokens == nullptr || !tokens->is_array() || tokens->get_array().size() != 2) return {};
+    const json::array& pair = tokens->get_array();
+    if (!pair[0].is_int64() || !pair[1].is_int64()) return {};
+    Spent spent{.prompt_tokens = pair[0].get_int64(), .completion_tokens = pair[1].get_int64()};
+    if (const json::value* cost = record_.data(row.execution_order, "cost_usd");
+        cost != nullptr && cost->is_number())
+      spent.cost_nano = to_nano(cost->to_number<double>());
+    return spent;
+  }
+
+  [[nodiscard]] std::optional<StopReason> limit_of(std::int64_t order) const {
+    const json::value* limit = record_.data(order, "limit");
+    if (limit == nullptr || !limit->is_string()) return {};
+    return model::from_text<StopReason>(std::string_view(limit->get_string()));
   }
 
   void feed(const Event& event) {
@@ -197,8 +368,22 @@ class Replay final {
       disagree(state.last_order, effects.error().message);
       return false;
     }
-    for (const Effect& effect : *effects)
+    std::vector<std::int64_t> opened;
+    for (const Effect& effect : *effects) {
       std::visit([&](const auto& each) { apply(each); }, effect);
+      if (const auto* row = std::get_if<OpenRow>(&effect)) opened.push_back(row->order);
+    }
+    for (const std::int64_t order : opened) {
+      Strand* strand = state.strand_of(order);
+      if (strand == nullptr) continue;
+      if (at_step_) at_step_(state, *strand);
+      // What a row had used when it was skipped, by a person or with its block, is told by no
+      // event.
+      const auto* row = row_at(order);
+      if (row == nullptr || row->status != StepStatus::skipped) continue;
+      strand->open->spent = spent_of(*row).value_or(Spent{});
+      strand->open->attempt = std::max(strand->open->attempt, row->attempt_count.value_or(1));
+    }
     return true;
   }
 
@@ -222,6 +407,10 @@ class Replay final {
     at(row.order).attempt = row.attempt;
   }
   void apply(const Say& said) { said_.push_back(said); }
+  void apply(const Place& placed) {
+    for (Say& said : said_)
+      if (said.order == placed.order) said.position = placed.position;
+  }
   void apply(const Ask&) {}
   void apply(const Stop&) {}
 
@@ -301,34 +490,49 @@ class Replay final {
   }
 
   void compare_messages() {
-    const std::size_t both = std::min(said_.size(), input_.messages.size());
-    for (std::size_t i = 0; i < both; ++i) {
-      const Said& message = input_.messages[i];
-      const Say& said = said_[i];
+    std::map<std::int64_t, const Said*> recorded;
+    for (const Said& message : input_.messages) recorded.emplace(message.position, &message);
+    for (const Say& said : said_) {
+      const std::int64_t key = said.position != 0 ? said.position : -said.order;
+      const auto found = recorded.find(key);
+      if (found == recorded.end()) {
+        disagree(said.order, fmt::format("message {} is missing", key));
+        continue;
+      }
+      const Said& message = *found->second;
       const auto check = [&](std::string_view name, const auto& logged, const auto& replayed) {
         if (logged != replayed)
-          disagree(said.order,
-                   differs(fmt::format("message {}: {}", said.position, name), logged, replayed));
+          disagree(said.order, differs(fmt::format("message {}: {}", key, name), logged, replayed));
       };
-      check("position", message.position, said.position);
       check("role", message.role, said.role);
-      if (message.position > input_.adopted_messages) check("round", message.round, said.round);
+      if (message.position < 0 || message.position > input_.adopted_messages)
+        check("round", message.round, said.round);
       check("document", message.document, said.document);
       check("document_version", message.document_version, said.document_version);
+      recorded.erase(found);
     }
-    for (std::size_t i = both; i < said_.size(); ++i)
-      disagree(said_[i].order, fmt::format("message {} is missing", said_[i].position));
-    for (std::size_t i = both; i < input_.messages.size(); ++i)
-      disagree(0,
-               fmt::format("message {} belongs to no row of the log", input_.messages[i].position));
+    for (const auto& [key, message] : recorded)
+      disagree(0, fmt::format("message {} belongs to no row of the log", key));
   }
 
-  // All but the inputs that no row holds: limits as a person set them, and how many of the open
-  // row's attempts count against its retries.
+  // All but the inputs that no row holds: limits as a person set them, and what the attempts at the
+  // open rows left behind.
   void compare_states() {
     State stored = input_.stored;
     stored.limits = state_.limits;
-    if (stored.open && state_.open) stored.open->failures = state_.open->failures;
+    stored.each_strand([&](Strand& strand) {
+      if (!strand.open) return;
+      Strand* replayed = state_.strand_of(strand.open->order);
+      if (replayed == nullptr) return;
+      Strand::Open& given = *strand.open;
+      const Strand::Open& open = *replayed->open;
+      given.failures = open.failures;
+      given.profile = open.profile;
+      given.part = open.part;
+      given.parts = open.parts;
+      given.wrong = open.wrong;
+      given.wrong_why = open.wrong_why;
+    });
     const auto logged = base::parse_json(stored.to_text());
     const auto replayed = base::parse_json(state_.to_text());
     if (!logged || !replayed) {
@@ -390,19 +594,18 @@ class Replay final {
 
   const ReplayInput& input_;
   const Program& program_;
-  const std::function<void(const State&)>& at_step_;
+  const AtStep& at_step_;
   LoggedRecord record_;
   State state_;
   std::vector<Expected> expected_;  // by order, from 1
   std::vector<Say> said_;
-  std::int64_t last_speak_ = 0;
   bool consistent_ = true;
   ReplayReport report_;
 };
 
 }  // namespace
 
-ReplayReport replay(const ReplayInput& input, const std::function<void(const State&)>& at_step) {
+ReplayReport replay(const ReplayInput& input, const AtStep& at_step) {
   return Replay(input, at_step).run();
 }
 

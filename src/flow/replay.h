@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -19,8 +20,11 @@ struct ReplayInput {
   std::vector<model::Id> step_ids;                            // flow_steps.id of each instruction
   std::map<std::string, json::value, std::less<>> variables;  // as the session started
   std::vector<model::StepExecutionLog> log;                   // by execution_order
-  std::vector<Said> messages;                                 // by position
+  // By position; behind them those that have none yet, whose position is minus their row's order.
+  std::vector<Said> messages;
   std::string topic;
+  std::uint64_t seed = 0;
+  std::set<std::string, std::less<>> played;  // roles that a person plays
   State stored;
   // How far the older system wrote: rows up to this order without `reconstructed` in their
   // result_data, and messages up to this position. Replay takes the round, iteration and result
@@ -41,9 +45,10 @@ struct ReplayReport {
   std::int64_t messages = 0;
 };
 
-// `at_step` (optional) is called with the state at each model step before it is answered, in order:
-// what is needed to rebuild that step's request.
-[[nodiscard]] ReplayReport replay(const ReplayInput& input,
-                                  const std::function<void(const State&)>& at_step = {});
+// `at_step` (optional) is called with the state as each row was opened that asks a model or a
+// person, in order, and the strand in which that row is open: what is needed to rebuild its
+// request.
+using AtStep = std::function<void(const State&, const Strand&)>;
+[[nodiscard]] ReplayReport replay(const ReplayInput& input, const AtStep& at_step = {});
 
 }  // namespace tertulia::flow

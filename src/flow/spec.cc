@@ -56,6 +56,8 @@ void write(json::object& out, const Speak& speak) {
   if (speak.retry.backoff_ms != defaults.retry.backoff_ms)
     out["backoff_ms"] = speak.retry.backoff_ms;
   if (speak.timeout_ms != defaults.timeout_ms) out["timeout_ms"] = speak.timeout_ms;
+  if (!speak.fallback.empty()) out["fallback"] = names_json(speak.fallback);
+  if (speak.continues != defaults.continues) out["continue"] = speak.continues;
 }
 
 void write(json::object& out, const AskPerson& ask) {
@@ -106,6 +108,56 @@ void write(json::object& out, const End& end) {
   out["reason"] = end.reason.source();
 }
 
+void write(json::object& out, const Discuss& discuss) {
+  out["among"] = names_json(discuss.among);
+  out["order"] = order_name(discuss.order);
+  out["max"] = discuss.max;
+  out["turn"] = discuss.turn;
+  if (discuss.choice != Discuss::kNone) out["choice"] = discuss.choice;
+  out["check"] = discuss.check;
+}
+
+void write(json::object& out, const Choice& choice) {
+  out["discuss"] = choice.discuss;
+  out["role"] = choice.role;
+  out["context"] = choice.context.to_json();
+  if (!choice.model.empty()) out["model"] = choice.model;
+}
+
+void write(json::object& out, const Parallel& parallel) {
+  json::array branches;
+  for (const int branch : parallel.branches) branches.push_back(branch);
+  out["branches"] = std::move(branches);
+  if (!parallel.each.empty()) out["each"] = names_json(parallel.each);
+}
+
+void write(json::object& out, const Call& call) {
+  out["call"] = call.flow;
+  if (!call.topic.empty()) out["topic"] = call.topic.source();
+  if (!call.variables.empty()) {
+    json::object variables;
+    for (const auto& [name, argument] : call.variables) {
+      json::object one;
+      if (argument.literal) {
+        one["value"] = *argument.literal;
+      } else {
+        one["text"] = argument.text.source();
+      }
+      variables[name] = std::move(one);
+    }
+    out["vars"] = std::move(variables);
+  }
+  if (!call.initial.empty()) {
+    json::object initial;
+    for (const auto& [name, value] : call.initial) initial[name] = value;
+    out["initial"] = std::move(initial);
+  }
+  if (!call.default_topic.empty()) out["default_topic"] = call.default_topic;
+  if (!call.result.empty()) out["result"] = call.result;
+  out["prefix"] = call.prefix;
+  out["entry"] = call.entry;
+}
+
 base::Result<Text> text_of(Spec& spec, std::string_view name) {
   return Text::parse(spec.text(name));
 }
@@ -139,6 +191,8 @@ base::Result<Speak> read_speak(Spec& spec) {
   speak.retry.attempts = spec.integer("attempts", speak.retry.attempts);
   speak.retry.backoff_ms = spec.integer("backoff_ms", speak.retry.backoff_ms);
   speak.timeout_ms = spec.integer("timeout_ms", speak.timeout_ms);
+  speak.fallback = spec.text_list("fallback");
+  speak.continues = spec.integer("continue", speak.continues);
   return speak;
 }
 
@@ -173,6 +227,80 @@ Set read_set(Spec& spec) {
   return set;
 }
 
+Discuss read_discuss(Spec& spec, int count) {
+  Discuss discuss;
+  discuss.among = spec.text_list("among");
+  if (discuss.among.empty()) spec.fail("'among' names nobody");
+  const std::string order = spec.text("order");
+  bool known = false;
+  for (const auto each : {Discuss::Order::fixed, Discuss::Order::round_robin,
+                          Discuss::Order::random, Discuss::Order::moderator}) {
+    if (order != order_name(each)) continue;
+    discuss.order = each;
+    known = true;
+  }
+  if (!known) spec.fail("unknown 'order'");
+  discuss.max = spec.integer("max", 1);
+  discuss.turn = spec.index("turn", count, false);
+  if (spec.has("choice")) discuss.choice = spec.index("choice", count, false);
+  discuss.check = spec.index("check", count, false);
+  return discuss;
+}
+
+base::Result<Choice> read_choice(Spec& spec, int count) {
+  Choice choice;
+  choice.discuss = spec.index("discuss", count, false);
+  choice.role = spec.text("role");
+  choice.model = spec.text("model");
+  const json::value* context = spec.find("context");
+  if (context == nullptr) return choice;
+  auto rule = ContextRule::from_json(*context);
+  if (!rule) return rule.error();
+  choice.context = *std::move(rule);
+  return choice;
+}
+
+Parallel read_parallel(Spec& spec, int count) {
+  Parallel parallel;
+  for (const json::value& branch : spec.list("branches")) {
+    const std::int64_t index = branch.is_int64() ? branch.get_int64() : count;
+    if (index >= count || (index < 0 && index != Instruction::kBranchEnd))
+      spec.fail("'branches' names no instruction");
+    parallel.branches.push_back(static_cast<int>(index));
+  }
+  if (parallel.branches.empty()) spec.fail("'branches' is empty");
+  parallel.each = spec.text_list("each");
+  return parallel;
+}
+
+base::Result<Call> read_call(Spec& spec, int count) {
+  Call call;
+  call.flow = spec.text("call");
+  auto topic = text_of(spec, "topic");
+  if (!topic) return topic.error();
+  call.topic = *std::move(topic);
+  for (const auto& member : spec.object("vars")) {
+    Spec one(member.value(), "argument");
+    Argument argument;
+    if (const json::value* literal = one.find("value")) {
+      argument.literal = *literal;
+    } else {
+      auto text = text_of(one, "text");
+      if (!text) return text.error();
+      argument.text = *std::move(text);
+    }
+    if (auto failed = one.take_error()) spec.fail(failed->message);
+    call.variables.emplace(member.key(), std::move(argument));
+  }
+  for (const auto& member : spec.object("initial"))
+    call.initial.emplace(member.key(), member.value());
+  call.default_topic = spec.text("default_topic");
+  call.result = spec.text("result");
+  call.prefix = spec.text("prefix");
+  call.entry = spec.index("entry", count, true);
+  return call;
+}
+
 base::Result<void> read_step(Instruction& instruction, Spec& spec, int count) {
   const std::string kind = spec.text("kind");
   if (kind == "speak") {
@@ -204,6 +332,18 @@ base::Result<void> read_step(Instruction& instruction, Spec& spec, int count) {
     auto reason = text_of(spec, "reason");
     if (!reason) return reason.error();
     instruction.step = End{*std::move(reason)};
+  } else if (kind == "discuss") {
+    instruction.step = read_discuss(spec, count);
+  } else if (kind == "choice") {
+    auto choice = read_choice(spec, count);
+    if (!choice) return choice.error();
+    instruction.step = *std::move(choice);
+  } else if (kind == "parallel") {
+    instruction.step = read_parallel(spec, count);
+  } else if (kind == "call") {
+    auto call = read_call(spec, count);
+    if (!call) return call.error();
+    instruction.step = *std::move(call);
   } else {
     return base::Error{.code = base::Code::invalid,
                        .message = fmt::format("this program cannot perform '{}' steps", kind)};
@@ -389,6 +529,7 @@ std::map<std::string, std::string> Spec::texts(std::string_view name) {
 int Spec::index(std::string_view name, int count, bool may_end) {
   const std::int64_t value = integer(name, Instruction::kEnd);
   if (value >= 0 && value < count) return static_cast<int>(value);
+  if (may_end && value == Instruction::kBranchEnd) return Instruction::kBranchEnd;
   if (value != Instruction::kEnd || !may_end) fail(fmt::format("'{}' names no instruction", name));
   return Instruction::kEnd;
 }

@@ -35,7 +35,7 @@ class Spec final {
   [[nodiscard]] std::vector<std::string> text_list(std::string_view name);
   [[nodiscard]] json::object object(std::string_view name);
   [[nodiscard]] std::map<std::string, std::string> texts(std::string_view name);
-  // An instruction's index below `count`, or kEnd where kEnd may be.
+  // An instruction's index below `count`, or kEnd or kBranchEnd where the way may end.
   [[nodiscard]] int index(std::string_view name, int count, bool may_end);
 
   void fail(std::string message);

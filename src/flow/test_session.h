@@ -12,22 +12,27 @@ namespace tertulia::flow::test {
 
 // A condition of the tests, so that the oracle need not share Condition's evaluation.
 struct Question {
-  enum class Kind { never, always, said, rounds_at_least, variable_is };
+  enum class Kind { never, always, said, rounds_at_least, variable_is, judge };
   Kind kind = Kind::never;
-  std::string text;         // said: the last message holds it; variable_is: the variable's name
+  std::string text;         // said: the last message holds it; variable_is: the variable's name;
+                            // judge: the role that is asked
   std::int64_t number = 0;  // rounds_at_least; variable_is: its value
 };
 
 struct Node {
-  std::string kind;  // speak, ask, loop, if, set, end
+  std::string kind;  // speak, ask, loop, if, set, end, discuss, parallel, call
   std::string name;
   std::string role;         // speak, ask
   std::int64_t number = 0;  // loop: max; set: the value of the variable `name`d by role
   std::optional<Question> until;
   std::optional<Question> while_;  // if: its condition
   std::string fallback;            // ask
-  std::vector<Node> body;          // loop; if: then
+  std::vector<Node> body;          // loop, call; if: then
   std::vector<Node> otherwise;
+  std::vector<std::vector<Node>> branches;  // parallel; one with `each`
+  std::vector<std::string> roles;           // discuss: among; parallel: each
+  std::string moderator;                    // discuss: the order is the moderator's
+  Discuss::Order order = Discuss::Order::fixed;
   std::string jump_to;  // goto, by name
   std::int64_t jump_max = 0;
   std::optional<Question> jump_when;
@@ -42,6 +47,13 @@ Node loop_while(std::int64_t max, Question question, std::vector<Node> body);
 Node if_(Question question, std::vector<Node> then, std::vector<Node> otherwise = {});
 Node set(std::string variable, std::int64_t value);
 Node end();
+Node discuss(std::int64_t max, std::vector<std::string> among,
+             Discuss::Order order = Discuss::Order::fixed);
+Node parallel(std::vector<std::vector<Node>> branches);
+// In the body, the role is "each".
+Node parallel_each(std::vector<std::string> roles, std::vector<Node> body);
+Node call(std::vector<Node> body);
+Question judge(std::string role);
 Node jumping(Node node, std::string to, std::int64_t max, std::optional<Question> when = {});
 Question said(std::string text);
 
@@ -56,7 +68,10 @@ class TestSession final : public Record, public History {
   // The same; a test failure if the machine refuses it.
   void must(const Event& event);
   void start(std::optional<Limits> limits = {});
-  void answer(std::string text, std::int64_t duration_ms = 0);
+  void answer(std::string text, std::int64_t duration_ms = 0, std::int64_t order = 0);
+  // The same of a judge, or of a moderator.
+  void judge(bool answer, std::int64_t order = 0);
+  void choose(std::string next, std::int64_t order = 0);
   // Answers with these words until the session stops, at most so often.
   void answer_all(std::string text, int at_most = 1000);
 
@@ -70,6 +85,11 @@ class TestSession final : public Record, public History {
   // "order path parent round.iteration status result condition check" of every row, a dash for what
   // is not there.
   [[nodiscard]] std::vector<std::string> log() const;
+  // The rows without their order, which depends on which branch was faster: each with the rows
+  // around it, sorted.
+  [[nodiscard]] std::vector<std::string> shape() const;
+  // The process ends and another goes on: the state is written and read back.
+  void restart();
   // What the effects of the last event were: "close say open:closed open ask".
   [[nodiscard]] std::string effect_names() const;
   // Where the session stands: "paused limit_steps".
@@ -78,10 +98,11 @@ class TestSession final : public Record, public History {
   // What replay finds wrong; empty if the log explains the session.
   [[nodiscard]] std::vector<std::string> disagreements() const;
 
-  [[nodiscard]] std::optional<std::string_view> message(std::int64_t position) const override;
+  [[nodiscard]] std::optional<std::string_view> message(std::int64_t key) const override;
   [[nodiscard]] const json::value* output(std::int64_t order) const override;
   [[nodiscard]] std::string_view topic() const override { return "the topic"; }
-  [[nodiscard]] base::Result<const Said*> at(std::int64_t position) const override;
+  [[nodiscard]] std::uint64_t seed() const override { return 7; }
+  [[nodiscard]] base::Result<const Said*> at(std::int64_t key) const override;
   // How many messages prompts have read so far.
   [[nodiscard]] std::int64_t reads() const { return reads_; }
 
@@ -90,6 +111,7 @@ class TestSession final : public Record, public History {
   void keep(const CloseRow& row);
   void keep(const ChangeRow& row);
   void keep(const Say& said);
+  void keep(const Place& placed);
   void keep(const Ask&) {}
   void keep(const Stop&) {}
   void close(model::StepExecutionLog& row, const Closing& closing);
@@ -103,6 +125,12 @@ class TestSession final : public Record, public History {
   mutable std::int64_t reads_ = 0;
 };
 
+// The parts of a row, as TestSession::shape writes them.
+[[nodiscard]] std::string shape_label(std::string_view path, std::int64_t round,
+                                      std::int64_t iteration, std::int64_t branch);
+[[nodiscard]] std::string shape_outcome(model::StepStatus status,
+                                        std::optional<model::ResultType> result,
+                                        std::optional<bool> condition, std::optional<bool> check);
 // The text of a row, as TestSession::log writes it.
 [[nodiscard]] std::string log_line(std::int64_t order, std::string_view path,
                                    std::optional<std::int64_t> parent_order, std::int64_t round,

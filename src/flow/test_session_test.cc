@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 
 namespace tertulia::flow::test {
@@ -10,6 +11,7 @@ namespace {
 
 constexpr model::Id kFirstStepId = 500;
 constexpr model::Id kFirstRowId = 9000;
+constexpr std::int64_t kFirstMessageId = 70'000;
 
 Condition condition_of(const Question& question) {
   Condition condition;
@@ -27,6 +29,10 @@ Condition condition_of(const Question& question) {
     case Question::Kind::rounds_at_least:
       condition.kind = Condition::Kind::rounds_at_least;
       condition.rounds = question.number;
+      break;
+    case Question::Kind::judge:
+      condition.kind = Condition::Kind::judge;
+      condition.subject = question.text;
       break;
     case Question::Kind::variable_is:
       condition.kind = Condition::Kind::variable;
@@ -47,7 +53,11 @@ int size_of(const std::vector<Node>& nodes);
 int size_of(const Node& node) {
   if (node.kind == "loop") return 2 + size_of(node.body);
   if (node.kind == "if") return 1 + size_of(node.body) + size_of(node.otherwise);
-  return 1;
+  if (node.kind == "discuss") return node.moderator.empty() ? 3 : 4;
+  if (node.kind == "call") return 1 + size_of(node.body);
+  int size = 1;
+  for (const auto& branch : node.branches) size += size_of(branch);
+  return size;
 }
 
 int size_of(const std::vector<Node>& nodes) {
@@ -88,7 +98,29 @@ class Layout final {
       step.jump = Goto{.target = 0, .max = node.jump_max, .when = condition_of(node.jump_when)};
       jumps_.emplace_back(index, node.jump_to);
     }
-    if (node.kind == "speak") {
+    if (node.kind == "parallel") {
+      Parallel parallel;
+      parallel.each = node.roles;
+      const std::vector<int> around = std::exchange(loops_, {});
+      int at = index + 1;
+      for (std::size_t i = 0; i < node.branches.size(); ++i) {
+        const auto& branch = node.branches[i];
+        parallel.branches.push_back(branch.empty() ? Instruction::kBranchEnd : at);
+        lay(branch, at, Instruction::kBranchEnd, fmt::format("{}.parallel.{}.", path, i + 1));
+        at += size_of(branch);
+      }
+      loops_ = around;
+      step.step = std::move(parallel);
+    } else if (node.kind == "call") {
+      const std::vector<int> around = std::exchange(loops_, {});
+      Call call;
+      call.entry = node.body.empty() ? Instruction::kEnd : index + 1;
+      step.step = std::move(call);
+      lay(node.body, index + 1, Instruction::kEnd, path + ".call.");
+      loops_ = around;
+    } else if (node.kind == "discuss") {
+      lay_discuss(node, index, next, path);
+    } else if (node.kind == "speak") {
       Speak speak;
       speak.role = node.role;
       step.step = std::move(speak);
@@ -128,6 +160,29 @@ class Layout final {
       lay(node.body, index + 1, check, path + ".loop.");
       loops_.pop_back();
     }
+  }
+
+  void lay_discuss(const Node& node, int index, int next, const std::string& path) {
+    const auto part = [&](int at, const char* name, int after) -> Instruction& {
+      Instruction& step = program_.steps[static_cast<std::size_t>(at)];
+      step.path = path + name;
+      step.loops = loops_;
+      step.next = after;
+      return step;
+    };
+    Discuss discuss{.among = node.roles, .order = node.order, .max = node.number};
+    int at = index + 1;
+    if (!node.moderator.empty()) {
+      discuss.choice = at++;
+      Choice choice{.discuss = index, .role = node.moderator, .context = {}, .model = {}};
+      part(discuss.choice, ".choice", at).step = std::move(choice);
+    }
+    discuss.turn = at++;
+    discuss.check = at;
+    part(discuss.turn, ".turn", at).step = Speak{};
+    part(discuss.check, ".check", next).step =
+        LoopCheck{.loop = index, .until = condition_of(node.until), .while_ = {}};
+    program_.steps[static_cast<std::size_t>(index)].step = std::move(discuss);
   }
 
   Program program_;
@@ -206,6 +261,40 @@ Node end() {
   return node;
 }
 
+Node discuss(std::int64_t max, std::vector<std::string> among, Discuss::Order order) {
+  Node node;
+  node.kind = "discuss";
+  node.number = max;
+  node.roles = std::move(among);
+  node.order = order;
+  if (order == Discuss::Order::moderator) node.moderator = "m";
+  return node;
+}
+
+Node parallel(std::vector<std::vector<Node>> branches) {
+  Node node;
+  node.kind = "parallel";
+  node.branches = std::move(branches);
+  return node;
+}
+
+Node parallel_each(std::vector<std::string> roles, std::vector<Node> body) {
+  Node node = parallel({std::move(body)});
+  node.roles = std::move(roles);
+  return node;
+}
+
+Node call(std::vector<Node> body) {
+  Node node;
+  node.kind = "call";
+  node.body = std::move(body);
+  return node;
+}
+
+Question judge(std::string role) {
+  return {.kind = Question::Kind::judge, .text = std::move(role), .number = 0};
+}
+
 Node jumping(Node node, std::string to, std::int64_t max, std::optional<Question> when) {
   node.jump_to = std::move(to);
   node.jump_max = max;
@@ -240,9 +329,26 @@ void TestSession::start(std::optional<Limits> limits) {
   must(Start{.variables = {}, .limits = std::move(limits)});
 }
 
-void TestSession::answer(std::string text, std::int64_t duration_ms) {
-  must(Answered{
-      .text = std::move(text), .output = std::nullopt, .duration_ms = duration_ms, .data = {}});
+void TestSession::answer(std::string text, std::int64_t duration_ms, std::int64_t order) {
+  Answered answered;
+  answered.text = std::move(text);
+  answered.duration_ms = duration_ms;
+  answered.order = order;
+  must(answered);
+}
+
+void TestSession::judge(bool answer, std::int64_t order) {
+  Answered answered;
+  answered.output = json::object{{"answer", answer}, {"reason", "so it seems"}};
+  answered.order = order;
+  must(answered);
+}
+
+void TestSession::choose(std::string next, std::int64_t order) {
+  Answered answered;
+  answered.output = json::object{{"next", std::move(next)}};
+  answered.order = order;
+  must(answered);
 }
 
 void TestSession::answer_all(std::string text, int at_most) {
@@ -254,7 +360,7 @@ void TestSession::answer_all(std::string text, int at_most) {
 
 std::string TestSession::speakers() const {
   std::string names;
-  for (const Said& said : messages_) names += (names.empty() ? "" : " ") + said.role;
+  for (const Said& said : replay_input().messages) names += (names.empty() ? "" : " ") + said.role;
   return names;
 }
 
@@ -265,6 +371,43 @@ std::string log_line(std::int64_t order, std::string_view path,
                      std::optional<bool> check) {
   return fmt::format("{} {} {} {}.{} {} {} {} {}", order, path, dash(parent_order), round,
                      iteration, model::to_text(status), dash(result), dash(condition), dash(check));
+}
+
+void TestSession::restart() {
+  auto read = State::from_text(state_.to_text());
+  ASSERT_TRUE(read.ok()) << read.error().message;
+  state_ = *std::move(read);
+}
+
+std::vector<std::string> TestSession::shape() const {
+  std::vector<std::string> labels, lines;
+  for (const auto& row : rows_) {
+    const Instruction& step = program_.steps[static_cast<std::size_t>(row.step_id - kFirstStepId)];
+    const auto data = base::parse_json(row.result_data.value_or("{}")).value();
+    const json::value* branch = base::at_pointer(data, "/branch");
+    std::string label;
+    if (row.parent_log_id)
+      label = labels[static_cast<std::size_t>(*row.parent_log_id - kFirstRowId - 1)] + " > ";
+    label += shape_label(step.path, *row.round_index, *row.loop_iteration,
+                         branch != nullptr ? branch->get_int64() : 0);
+    labels.push_back(label);
+    lines.push_back(label + shape_outcome(*row.status, row.result_type, row.condition_evaluation,
+                                          row.loop_check_result));
+  }
+  std::sort(lines.begin(), lines.end());
+  return lines;
+}
+
+std::string shape_label(std::string_view path, std::int64_t round, std::int64_t iteration,
+                        std::int64_t branch) {
+  return fmt::format("{} {}.{}{}", path, round, iteration,
+                     branch == 0 ? "" : fmt::format(" b{}", branch));
+}
+
+std::string shape_outcome(model::StepStatus status, std::optional<model::ResultType> result,
+                          std::optional<bool> condition, std::optional<bool> check) {
+  return fmt::format(": {} {} {} {}", model::to_text(status), dash(result), dash(condition),
+                     dash(check));
 }
 
 std::vector<std::string> TestSession::log() const {
@@ -281,8 +424,8 @@ std::vector<std::string> TestSession::log() const {
 }
 
 std::string TestSession::effect_names() const {
-  constexpr std::array<std::string_view, 6> kNames = {"open", "close", "change",
-                                                      "say",  "ask",   "stop"};
+  constexpr std::array<std::string_view, 7> kNames = {"open", "close", "change", "say",
+                                                      "ask",  "stop",  "place"};
   std::string names;
   for (const Effect& effect : effects_) {
     if (!names.empty()) names += ' ';
@@ -304,8 +447,15 @@ ReplayInput TestSession::replay_input() const {
   for (std::size_t i = 0; i < program_.steps.size(); ++i)
     input.step_ids.push_back(kFirstStepId + static_cast<model::Id>(i));
   input.log = rows_;
-  input.messages = messages_;
+  // As a store gives them: what has a position first, by it.
+  for (const Said& said : messages_)
+    if (said.position > 0) input.messages.push_back(said);
+  std::sort(input.messages.begin(), input.messages.end(),
+            [](const Said& a, const Said& b) { return a.position < b.position; });
+  for (const Said& said : messages_)
+    if (said.position < 0) input.messages.push_back(said);
   input.topic = topic();
+  input.seed = seed();
   input.stored = state_;
   return input;
 }
@@ -317,9 +467,10 @@ std::vector<std::string> TestSession::disagreements() const {
   return found;
 }
 
-std::optional<std::string_view> TestSession::message(std::int64_t position) const {
-  if (position < 1 || static_cast<std::size_t>(position) > messages_.size()) return std::nullopt;
-  return messages_[static_cast<std::size_t>(position - 1)].text;
+std::optional<std::string_view> TestSession::message(std::int64_t key) const {
+  for (const Said& said : messages_)
+    if (said.position == key) return said.text;
+  return std::nullopt;
 }
 
 const json::value* TestSession::output(std::int64_t order) const {
@@ -327,11 +478,11 @@ const json::value* TestSession::output(std::int64_t order) const {
   return found == outputs_.end() ? nullptr : &found->second;
 }
 
-base::Result<const Said*> TestSession::at(std::int64_t position) const {
+base::Result<const Said*> TestSession::at(std::int64_t key) const {
   ++reads_;
-  if (!message(position))
-    return base::Error{.code = base::Code::not_found, .message = "no such message"};
-  return &messages_[static_cast<std::size_t>(position - 1)];
+  for (const Said& said : messages_)
+    if (said.position == key) return &said;
+  return base::Error{.code = base::Code::not_found, .message = "no such message"};
 }
 
 void TestSession::keep(const OpenRow& row) {
@@ -378,13 +529,24 @@ void TestSession::keep(const ChangeRow& row) {
 
 void TestSession::keep(const Say& said) {
   Said kept;
-  kept.position = said.position;
+  kept.position = said.position != 0 ? said.position : -said.order;
+  kept.id = kFirstMessageId + static_cast<std::int64_t>(messages_.size());
+  // As the store does: the row knows what it said.
+  auto& row = rows_.at(static_cast<std::size_t>(said.order - 1));
+  auto data = base::parse_json(*row.result_data).value();
+  data.get_object()["message_id"] = kept.id;
+  row.result_data = base::to_text(data);
   kept.role = said.role;
   kept.text = said.text;
   kept.round = said.round;
   kept.document = said.document;
   kept.document_version = said.document_version;
   messages_.push_back(std::move(kept));
+}
+
+void TestSession::keep(const Place& placed) {
+  for (Said& said : messages_)
+    if (said.position == -placed.order) said.position = placed.position;
 }
 
 // The layout itself: what the other tests stand on.

@@ -20,9 +20,13 @@ struct Name {
   Head head;
 };
 // References that are one fixed name.
-constexpr std::array<Name, 6> kWhole = {
-    Name{"topic", Head::topic},     {"round", Head::round},     {"iteration", Head::iteration},
-    {"role.name", Head::role_name}, {"to.name", Head::to_name}, {"last", Head::last}};
+constexpr std::array<Name, 7> kWhole = {Name{"topic", Head::topic},
+                                        {"round", Head::round},
+                                        {"iteration", Head::iteration},
+                                        {"role.name", Head::role_name},
+                                        {"to.name", Head::to_name},
+                                        {"each.name", Head::each_name},
+                                        {"last", Head::last}};
 // References that name something: vars.NAME ...
 constexpr std::array<Name, 3> kNaming = {
     Name{"vars", Head::variable}, {"output", Head::output}, {"document", Head::document}};
@@ -85,12 +89,10 @@ std::string likely_meant(std::string_view text) {
 
 base::Error unknown(std::string_view text, size_t offset) {
   std::string says =
-      "known are topic, round, iteration, role.name, to.name, last, vars.NAME, "
+      "known are topic, round, iteration, role.name, to.name, each.name, last, vars.NAME, "
       "output.STEP.path and document.NAME";
   if (const std::string near = likely_meant(text); !near.empty())
     says = fmt::format("did you mean '{{{{{}}}}}'?", near);
-  if (text == "each.name")
-    says = "it belongs to 'parallel', which this version of the program cannot perform yet";
   return {.code = base::Code::invalid,
           .message = fmt::format("unknown reference '{{{{{}}}}}'; {}",
                                  base::shorten(text, kLongestShown), says),

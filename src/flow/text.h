@@ -12,7 +12,18 @@ namespace tertulia::flow {
 
 // A reference, e.g. {{output.verdict.score}}: head "output", name "verdict", path {"score"}.
 struct Reference {
-  enum class Head { topic, round, iteration, role_name, to_name, last, variable, output, document };
+  enum class Head {
+    topic,
+    round,
+    iteration,
+    role_name,
+    to_name,
+    each_name,
+    last,
+    variable,
+    output,
+    document
+  };
   Head head = Head::topic;
   std::string name;               // of the variable, step or document
   std::vector<std::string> path;  // into an output

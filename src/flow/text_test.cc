@@ -80,7 +80,7 @@ TEST(Text, NamesTheReferenceThatIsUnknown) {
                          {"{{vars.}}", "unknown reference", "0"},
                          {"{{output.v..a}}", "unknown reference", "0"},
                          {"a {{topic", "'{{' without '}}'", "2"},
-                         {"{{each.name}}", "unknown reference '{{each.name}}'", "0"}}) {
+                         {"{{each.nme}}", "unknown reference '{{each.nme}}'", "0"}}) {
     const auto text = Text::parse(each.source);
     ASSERT_FALSE(text.ok()) << each.source;
     EXPECT_EQ(text.error().code, base::Code::invalid);

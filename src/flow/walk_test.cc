@@ -235,7 +235,8 @@ TEST(Limits, AreAskedBeforeAStepIsBegunAndCanBeRaised) {
   session.answer_all("x");
   EXPECT_EQ(session.standing(), "paused limit_steps");
   EXPECT_EQ(session.speakers(), "a a");
-  EXPECT_EQ(session.rows().size(), 5U) << "no row of the step that was not begun";
+  EXPECT_EQ(session.rows().size(), 6U);
+  EXPECT_EQ(session.rows()[5].status, model::StepStatus::pending) << "opened, and not begun";
   EXPECT_THAT(session.disagreements(), IsEmpty());
 
   session.must(Resume{});
@@ -243,14 +244,13 @@ TEST(Limits, AreAskedBeforeAStepIsBegunAndCanBeRaised) {
   EXPECT_EQ(session.standing(), "paused limit_steps");
 
   session.must(Resume{.limits = limits(3)});
-  EXPECT_EQ(session.effect_names(), "open ask");
-  EXPECT_FALSE(session.state().resume_at.has_value());
+  EXPECT_EQ(session.effect_names(), "change ask");
   session.answer("x");
   EXPECT_EQ(session.standing(), "paused limit_steps");
   EXPECT_THAT(session.disagreements(), IsEmpty());
 
   session.must(Cancel{});
-  EXPECT_EQ(session.effect_names(), "close stop");
+  EXPECT_EQ(session.effect_names(), "close close stop");
   EXPECT_THAT(session.disagreements(), IsEmpty());
 }
 

@@ -8,9 +8,9 @@
 namespace tertulia::flow {
 namespace {
 
-// A step is two instructions at most.
-constexpr std::size_t kMaxInstructions = 2 * kMaxFlowSteps;
-using Steps = std::bitset<kMaxInstructions>;
+// A step is four instructions at most: a discuss, its choice, its turn and its check.
+constexpr std::size_t kMostInstructions = 4 * kMaxFlowSteps;
+using Steps = std::bitset<kMostInstructions>;
 
 bool contains(const std::vector<std::string>& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
@@ -27,6 +27,9 @@ class Ways final {
   Ways(const Compiled& compiled, Problems& problems)
       : program_(compiled.program), places_(compiled.places), problems_(problems) {
     const std::size_t count = program_.steps.size();
+    for (std::size_t i = 0; i < count; ++i)
+      if (std::holds_alternative<Parallel>(program_.steps[i].step))
+        blocks_.emplace_back(program_.steps[i].path + ".parallel.", static_cast<int>(i));
     for (std::size_t i = 0; i < count; ++i) next_.push_back(next_of(program_.steps[i]));
     find_reached();
     find_before();
@@ -58,9 +61,20 @@ class Ways final {
     std::vector<int> next;
     if (const auto* loop = std::get_if<Loop>(&step.step)) {
       next = {loop->check_first ? loop->check : loop->body};
+    } else if (const auto* discuss = std::get_if<Discuss>(&step.step)) {
+      next = {discuss->choice != Discuss::kNone ? discuss->choice : discuss->turn};
+    } else if (const auto* parallel = std::get_if<Parallel>(&step.step)) {
+      next = parallel->branches;
+      if (std::find(next.begin(), next.end(), Instruction::kBranchEnd) != next.end())
+        next.push_back(step.next);
     } else if (const auto* check = std::get_if<LoopCheck>(&step.step)) {
       const Instruction& entry = program_.steps[static_cast<std::size_t>(check->loop)];
-      next = {std::get<Loop>(entry.step).body, step.next};
+      if (const auto* body_of = std::get_if<Loop>(&entry.step)) {
+        next = {body_of->body, step.next};
+      } else {
+        const auto& turns = std::get<Discuss>(entry.step);
+        next = {turns.choice != Discuss::kNone ? turns.choice : turns.turn, step.next};
+      }
       if (entry.jump) next.push_back(entry.jump->target);  // taken when the loop is left
     } else if (const auto* choice = std::get_if<If>(&step.step)) {
       next = {choice->then, choice->otherwise};
@@ -68,8 +82,45 @@ class Ways final {
       next = {step.next};
     }
     if (step.jump && !std::holds_alternative<Loop>(step.step)) next.push_back(step.jump->target);
-    next.erase(std::remove(next.begin(), next.end(), Instruction::kEnd), next.end());
+    // A branch's end leads on behind its block.
+    for (int& each : next)
+      if (each == Instruction::kBranchEnd) each = block_of(step).next;
+    std::erase_if(next, [](int each) { return each < 0; });
     return next;
+  }
+
+  // The innermost parallel around a step of one of its branches; for a parallel with an empty
+  // branch, the step itself.
+  [[nodiscard]] const Instruction& block_of(const Instruction& step) const {
+    const Instruction* found = &step;
+    std::size_t longest = 0;
+    for (const auto& [prefix, index] : blocks_) {
+      if (prefix.size() < longest || !step.path.starts_with(prefix)) continue;
+      longest = prefix.size();
+      found = &program_.steps[static_cast<std::size_t>(index)];
+    }
+    return *found;
+  }
+
+  // The roles of which one speaks in the step.
+  [[nodiscard]] std::vector<std::string> speakers_of(const Instruction& step) const {
+    if (!step.says()) return {};
+    if (!step.role().empty()) return {step.role()};
+    for (const Instruction& each : program_.steps)
+      if (const auto* discuss = std::get_if<Discuss>(&each.step);
+          discuss != nullptr && &program_.steps[static_cast<std::size_t>(discuss->turn)] == &step)
+        return discuss->among;
+    // Of the innermost block with an `each` around it.
+    std::vector<std::string> roles;
+    std::size_t longest = 0;
+    for (const auto& [prefix, index] : blocks_) {
+      const auto& each =
+          std::get<Parallel>(program_.steps[static_cast<std::size_t>(index)].step).each;
+      if (each.empty() || prefix.size() < longest || !step.path.starts_with(prefix)) continue;
+      longest = prefix.size();
+      roles = each;
+    }
+    return roles;
   }
 
   void find_reached() {
@@ -113,7 +164,7 @@ class Ways final {
   [[nodiscard]] bool speaks(const std::string& role, const Steps& steps) const {
     for (std::size_t i = 0; i < program_.steps.size(); ++i)
       if (steps[i] && program_.steps[i].says() &&
-          (role.empty() || program_.steps[i].role() == role))
+          (role.empty() || contains(speakers_of(program_.steps[i]), role)))
         return true;
     return false;
   }
@@ -124,8 +175,8 @@ class Ways final {
     return any<Speak>(steps, is_version) || any<AskPerson>(steps, is_version);
   }
   [[nodiscard]] bool gives(const std::string& output, const Steps& steps) const {
-    return any<Speak>(steps,
-                      [&](const Instruction& step, const Speak&) { return step.name == output; });
+    const auto is_it = [&](const Instruction& step, const auto&) { return step.name == output; };
+    return any<Speak>(steps, is_it) || any<Call>(steps, is_it);
   }
   [[nodiscard]] bool sets(const std::string& variable, const Steps& steps) const {
     return any<Set>(steps, [&](const Instruction&, const Set& set) {
@@ -139,6 +190,7 @@ class Ways final {
   void warn_of(std::size_t index, const Speak& speak) {
     const Place place = places_[index].context;
     for (const std::string& role : speak.context.from) {
+      if (role == kEach || role.starts_with("call ")) continue;
       if (speaks(role, before_[index])) continue;
       problems_.warn(place,
                      speaks(role, reached_)
@@ -167,6 +219,13 @@ class Ways final {
 
   void warn_of(std::size_t index, const End& end) { warn_of(end.reason, index); }
   void warn_of(std::size_t, const Loop&) {}
+  void warn_of(std::size_t, const Discuss&) {}
+  void warn_of(std::size_t, const Choice&) {}
+  void warn_of(std::size_t, const Parallel&) {}
+  void warn_of(std::size_t index, const Call& call) {
+    warn_of(call.topic, index);
+    for (const auto& [name, argument] : call.variables) warn_of(argument.text, index);
+  }
   void warn_of(std::size_t index, const If& choice) {
     warn_of(choice.condition, before_[index], places_[index].condition);
   }
@@ -208,11 +267,9 @@ class Ways final {
     const Place place = places_[index].condition;
     warn_of(*condition, before_[index], place);
     Steps body;
-    for (std::size_t i = 0; i < program_.steps.size(); ++i) {
-      const auto& around = program_.steps[i].loops;
-      if (reached_[i] && std::find(around.begin(), around.end(), check.loop) != around.end())
-        body.set(i);
-    }
+    const std::string within = program_.steps[static_cast<std::size_t>(check.loop)].path + '.';
+    for (std::size_t i = 0; i < program_.steps.size(); ++i)
+      if (reached_[i] && program_.steps[i].path.starts_with(within)) body.set(i);
     const bool outermost = program_.steps[static_cast<std::size_t>(check.loop)].loops.empty();
     bool decided = false;
     each_leaf(*condition, [&](const Condition& leaf) {
@@ -230,6 +287,9 @@ class Ways final {
           break;
         case Condition::Kind::rounds_at_least:
           decided = decided || outermost;  // its passes are the rounds
+          break;
+        case Condition::Kind::judge:
+          decided = true;
           break;
         default:
           break;
@@ -307,6 +367,8 @@ class Ways final {
   const Program& program_;
   const std::vector<Compiled::Places>& places_;
   Problems& problems_;
+  std::vector<std::pair<std::string, int>>
+      blocks_;  // parallels: what their steps' paths begin with
   std::vector<std::vector<int>> next_;
   Steps reached_;
   std::vector<Steps> before_;

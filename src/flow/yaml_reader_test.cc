@@ -183,12 +183,12 @@ TEST_F(Reading, KeysAreKnownAndStandOnce) {
 }
 
 TEST_F(Reading, LaterConstructsAreNotUnknownKeys) {
-  read("tokens: 20k\ntoken: 20k\n");
-  EXPECT_TRUE(reader_->mapping(*root_, Construct::limits, "limits"));
+  read("tools: [x]\ntool: x\n");
+  EXPECT_TRUE(reader_->mapping(*root_, Construct::role, "a role"));
   EXPECT_THAT(problems(),
               testing::ElementsAre(
-                  "1:1 'tokens' in limits: this version of the program cannot perform it yet",
-                  HasSubstr("2:1 unknown key 'token' in limits")));
+                  "1:1 'tools' in a role: this version of the program cannot perform it yet",
+                  HasSubstr("2:1 unknown key 'tool' in a role")));
 }
 
 TEST_F(Reading, CountsHaveBoundsAndUnits) {

@@ -81,6 +81,8 @@ enum class StopReason {
   limit_steps,        // paused or finished: the limit on steps is reached
   limit_rounds,       // ... on rounds
   limit_time,         // ... on time
+  limit_tokens,       // ... on tokens
+  limit_cost,         // ... on cost
   asked,              // paused: a person asked for it
   single_step,        // paused: one step was asked for, and it is done
   step_failed,        // paused: a step used up its attempts
@@ -100,6 +102,8 @@ struct Names<StopReason> {
       std::pair{StopReason::limit_steps, std::string_view("limit_steps")},
       std::pair{StopReason::limit_rounds, std::string_view("limit_rounds")},
       std::pair{StopReason::limit_time, std::string_view("limit_time")},
+      std::pair{StopReason::limit_tokens, std::string_view("limit_tokens")},
+      std::pair{StopReason::limit_cost, std::string_view("limit_cost")},
       std::pair{StopReason::asked, std::string_view("asked")},
       std::pair{StopReason::single_step, std::string_view("single_step")},
       std::pair{StopReason::step_failed, std::string_view("step_failed")},

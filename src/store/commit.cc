@@ -87,7 +87,7 @@ base::Result<void> apply(db::Connection& connection, const Commit& commit) {
   Times times;
   std::vector<Work> works;
   works.reserve(2 + commit.said.size() + commit.calls.size() + commit.closed.size() +
-                commit.changed.size() + commit.opened.size());
+                commit.changed.size() + commit.opened.size() + commit.placed.size());
   // The fence stands first: a node that lost the session writes nothing.
   works.push_back(advance(commit, times));
   for (const auto& message : commit.said) works.push_back(say(commit, message, times));
@@ -96,6 +96,11 @@ base::Result<void> apply(db::Connection& connection, const Commit& commit) {
   for (const auto& made : commit.calls) works.push_back(record_call(commit, made, times));
   for (const auto& row : commit.changed) works.push_back(change(commit, row, times));
   for (const auto& row : commit.closed) works.push_back(close(commit, row, times));
+  // After what refers to messages by where they stood.
+  for (const auto& placed : commit.placed)
+    works.push_back({&sql::place_message,
+                     {param(commit.session_id), param(-placed.order), param(placed.position)},
+                     1});
   works.push_back({&sql::store_machine_state,
                    {param(commit.session_id), param(commit.state), times.param(commit.now)},
                    1});

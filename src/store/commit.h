@@ -54,7 +54,8 @@ struct RowClosed {
   double memory_mb = 0;
   base::Timestamp completed_at;
   std::optional<base::Timestamp> started_at;
-  std::optional<std::int64_t> said_position;  // of the message it said, in this same commit
+  std::optional<std::int64_t> said_position;  // of the message it said, in this same commit, as it
+                                              // is inserted
 };
 
 struct RowChanged {
@@ -62,6 +63,13 @@ struct RowChanged {
   model::StepStatus status = model::StepStatus::running;
   std::int64_t attempt = 1;
   std::optional<base::Timestamp> started_at;
+};
+
+// What was said inside a parallel has its place in the conversation: a message stands under minus
+// its row's order until then.
+struct Placed {
+  std::int64_t order = 0;
+  std::int64_t position = 0;
 };
 
 struct CallMade {
@@ -90,6 +98,7 @@ struct Commit {
   std::vector<RowClosed> closed;
   std::vector<RowChanged> changed;
   std::vector<RowOpened> opened;
+  std::vector<Placed> placed;
   Advance advance;
   std::string state;  // the machine's, as JSON
 };

@@ -37,6 +37,18 @@ base::Result<void> insert_steps(db::Connection& connection, const NewFlowVersion
   return connection.run_batch(works);
 }
 
+// A flow that calls others holds their steps: the same text with other steps is another version.
+base::Result<bool> has_these_steps(db::Connection& connection, Id version,
+                                   const NewFlowVersion& wanted) {
+  const bool calls = std::any_of(wanted.steps.begin(), wanted.steps.end(),
+                                 [](const auto& step) { return step.kind == "call"; });
+  if (!calls) return true;
+  auto stored = load_flow_steps(connection, version);
+  if (!stored) return stored.error();
+  return std::equal(stored->begin(), stored->end(), wanted.steps.begin(), wanted.steps.end(),
+                    [](const auto& a, const auto& b) { return a.spec == b.spec; });
+}
+
 }  // namespace
 
 base::Result<SavedFlow> save_flow(db::Connection& connection, const NewFlowVersion& wanted) {
@@ -58,8 +70,11 @@ base::Result<SavedFlow> save_flow_within(db::Connection& connection, const NewFl
     auto latest = read_one<model::FlowVersion>(connection, sql::select_latest_flow_version,
                                                std::vector{param((*known)->id)});
     if (!latest) return latest.error();
-    if (*latest && (*latest)->source_sha256 == version.source_sha256)
-      return SavedFlow{**std::move(latest), false};
+    if (*latest && (*latest)->source_sha256 == version.source_sha256) {
+      auto same = has_these_steps(connection, (*latest)->id, wanted);
+      if (!same) return same.error();
+      if (*same) return SavedFlow{**std::move(latest), false};
+    }
     if (*latest) version.number = (*latest)->number + 1;
   }
   Times times;

@@ -52,6 +52,12 @@ base::Result<std::vector<model::Message>> load_messages_between(db::Connection& 
                                   std::vector{param(session), param(first), param(last)});
 }
 
+base::Result<std::vector<model::Message>> load_unplaced_messages(db::Connection& connection,
+                                                                 Id session) {
+  return read_all<model::Message>(connection, sql::select_unplaced_messages,
+                                  std::vector{param(session)});
+}
+
 base::Result<std::vector<model::Message>> load_document_versions(db::Connection& connection,
                                                                  Id session,
                                                                  const std::string& document) {

@@ -25,6 +25,10 @@ using model::Id;
     db::Connection& connection, Id session, std::int64_t after = 0, std::int64_t limit = INT64_MAX);
 [[nodiscard]] base::Result<std::vector<model::Message>> load_messages_between(
     db::Connection& connection, Id session, std::int64_t first, std::int64_t last);
+// What branches of a parallel that is under way have said: their positions are minus the orders of
+// their rows.
+[[nodiscard]] base::Result<std::vector<model::Message>> load_unplaced_messages(
+    db::Connection& connection, Id session);
 // The versions of a document, oldest first; empty where the session has none of that name.
 [[nodiscard]] base::Result<std::vector<model::Message>> load_document_versions(
     db::Connection& connection, Id session, const std::string& document);

@@ -36,6 +36,11 @@ base::Result<WholeSession> read_once(db::Connection& connection, Id id) {
   base::Result<void> read = take(load_session(connection, id), whole.row);
   if (read) read = take(load_session_roles(connection, id), whole.roles);
   if (read) read = take(load_messages(connection, id), whole.messages);
+  if (read) {
+    auto unplaced = load_unplaced_messages(connection, id);
+    if (!unplaced) return unplaced.error();
+    whole.messages.insert(whole.messages.end(), unplaced->begin(), unplaced->end());
+  }
   if (read) read = take(load_log(connection, id), whole.log);
   if (read) read = take(load_model_calls(connection, id), whole.calls);
   if (read) read = take(load_machine_state(connection, id), state);

@@ -4,6 +4,13 @@ INSERT INTO messages
      position, document, document_version)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9);
 
+-- name: place_message
+UPDATE messages SET position = $3 WHERE session_id = $1 AND position = $2;
+
+-- name: select_unplaced_messages
+-- What branches said that are not joined yet.
+SELECT * FROM messages WHERE session_id = $1 AND position < 0 ORDER BY position DESC;
+
 -- name: select_messages
 SELECT * FROM messages
 WHERE session_id = $1 AND position > $2
