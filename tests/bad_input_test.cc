@@ -35,7 +35,7 @@ steps:
   EXPECT_EQ(run.status, 2);
   expect_in(run.err, {"bad.yaml:4:", "'modle'", "did you mean 'model'", "bad.yaml:6:", "'writter'",
                       "did you mean 'writer'", "bad.yaml:7:", "topik", "bad.yaml:9:", "'contxt'",
-                      "bad.yaml:10:", "cannot perform it yet", "nothing was stored"});
+                      "bad.yaml:10:", "there is no flow 'writer'", "nothing was stored"});
   EXPECT_EQ(world.run({"flow", "list", "--json"}).out.find("\"bad\""), std::string::npos);
   EXPECT_EQ(world.run({"session", "list", "--json"}).out, "{\"items\":[]}\n");
 }
