@@ -235,6 +235,16 @@ TEST_P(StrandsTest, ABranchThatFailsLeavesTheOtherAndResumeAsksOnlyIt) {
   EXPECT_THAT(conversation(), ElementsAre("a: Said: Begin."));
   expect_explained();
 
+  // As it stands, it can be taken elsewhere; people are shown what has its place.
+  EXPECT_THAT(world_.run({"session", "export", "1", "--format", "md"}).out,
+              Not(HasSubstr("Left one")));
+  EXPECT_THAT(world_.run({"session", "search", "Left one"}).out, Not(HasSubstr("Left one")));
+  const std::string file =
+      world_.write("session.json", world_.run({"session", "export", "1", "--format", "json"}).out);
+  const Finished imported = world_.run({"session", "import", file});
+  EXPECT_EQ(imported.status, 0) << imported.err;
+  EXPECT_EQ(world_.run({"session", "replay", "2"}).status, 0);
+
   broken = false;
   const int before = requests;
   const Finished resumed = world_.run({"session", "resume", "1"});

@@ -100,7 +100,12 @@ class ArchiveReader final {
     read_flow(archived.flow);
     number("step_execution_logs", "execution_order", archived.whole.log,
            [](const auto& row) { return row.execution_order; });
-    number("messages", "position", archived.whole.messages,
+    // Behind those that have their place, what branches said that are under way: under minus the
+    // order of their row.
+    std::vector<model::Message> placed;
+    for (const auto& message : archived.whole.messages)
+      if (message.position.value_or(0) >= 0) placed.push_back(message);
+    number("messages", "position", placed,
            [](const auto& row) { return row.position.value_or(0); });
     if (!good_) return good_.error();
     return archived;

@@ -94,6 +94,10 @@ base::Result<std::string> export_session(db::Connection& reader, model::Id sessi
                                          const std::string& format) {
   auto exported = load_exported(reader, session);
   if (!exported) return exported.error();
+  // For people: what has its place in the conversation.
+  if (format == "md" || format == "html")
+    std::erase_if(exported->whole.messages,
+                  [](const auto& message) { return message.position.value_or(1) < 0; });
   if (format == "json" || format == "jsonl") {
     auto flow = load_flow_of(reader, exported->whole.row);
     if (!flow) return flow.error();

@@ -24,7 +24,7 @@ ORDER BY position;
 
 -- name: select_document_versions
 SELECT * FROM messages
-WHERE session_id = $1 AND document = $2
+WHERE session_id = $1 AND document = $2 AND position > 0
 ORDER BY document_version;
 
 -- name: delete_messages
