@@ -115,7 +115,7 @@ class Builder final {
     announce_message(say);
   }
 
-  void add(const flow::Place& placed) {
+  void add(const flow::PlaceSaid& placed) {
     built_.commit.placed.push_back({.order = placed.order, .position = placed.position});
     if (!facts_.announce) return;
     json::object& data = announce(Event::Type::message_placed).data;

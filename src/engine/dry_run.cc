@@ -88,7 +88,7 @@ void keep(const flow::Effect& effect, SessionRecord& record) {
                 .round = say->round,
                 .document = say->document,
                 .document_version = say->document_version});
-  if (const auto* placed = std::get_if<flow::Place>(&effect))
+  if (const auto* placed = std::get_if<flow::PlaceSaid>(&effect))
     record.place(placed->order, placed->position);
   if (const auto* close = std::get_if<flow::CloseRow>(&effect))
     if (const auto* output = close->closing.data.if_contains("output"))

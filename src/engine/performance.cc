@@ -151,7 +151,7 @@ bool Performance::advance(const flow::Event& event, Batch& batch) {
                     .document = say->document,
                     .document_version = say->document_version});
     }
-    if (const auto* placed = std::get_if<flow::Place>(&effect))
+    if (const auto* placed = std::get_if<flow::PlaceSaid>(&effect))
       record_->place(placed->order, placed->position);
     if (const auto* close = std::get_if<flow::CloseRow>(&effect))
       if (const json::value* output = close->closing.data.if_contains("output"))

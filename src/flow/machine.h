@@ -160,7 +160,7 @@ struct ChangeRow {
 };
 struct Say {
   std::int64_t order = 0;
-  std::int64_t position = 0;  // 0 inside a parallel: Place gives it
+  std::int64_t position = 0;  // 0 inside a parallel: PlaceSaid gives it
   std::string role;
   std::string to;
   std::string text;
@@ -169,7 +169,7 @@ struct Say {
   std::int64_t document_version = 0;
 };
 // What this row said inside a parallel has its position.
-struct Place {
+struct PlaceSaid {
   std::int64_t order = 0;
   std::int64_t position = 0;
 };
@@ -185,7 +185,7 @@ struct Ask {
 // why.
 struct Stop {};
 
-using Effect = std::variant<OpenRow, CloseRow, ChangeRow, Say, Ask, Stop, Place>;
+using Effect = std::variant<OpenRow, CloseRow, ChangeRow, Say, Ask, Stop, PlaceSaid>;
 
 // The effects stand in the order in which they happen: what closes a step, what it said, the rows
 // on the way to the next, the next step's row, Ask or Stop.

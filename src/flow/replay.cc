@@ -407,7 +407,7 @@ class Replay final {
     at(row.order).attempt = row.attempt;
   }
   void apply(const Say& said) { said_.push_back(said); }
-  void apply(const Place& placed) {
+  void apply(const PlaceSaid& placed) {
     for (Say& said : said_)
       if (said.order == placed.order) said.position = placed.position;
   }

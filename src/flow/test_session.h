@@ -111,7 +111,7 @@ class TestSession final : public Record, public History {
   void keep(const CloseRow& row);
   void keep(const ChangeRow& row);
   void keep(const Say& said);
-  void keep(const Place& placed);
+  void keep(const PlaceSaid& placed);
   void keep(const Ask&) {}
   void keep(const Stop&) {}
   void close(model::StepExecutionLog& row, const Closing& closing);

@@ -544,7 +544,7 @@ void TestSession::keep(const Say& said) {
   messages_.push_back(std::move(kept));
 }
 
-void TestSession::keep(const Place& placed) {
+void TestSession::keep(const PlaceSaid& placed) {
   for (Said& said : messages_)
     if (said.position == -placed.order) said.position = placed.position;
 }

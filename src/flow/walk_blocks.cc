@@ -191,7 +191,7 @@ void Walk::gather(Strand& strand) {
     for (const Strand& branch : branches)
       for (const std::int64_t order : branch.said) {
         record_.place(order, ++position);
-        emit(Place{.order = order, .position = position});
+        emit(PlaceSaid{.order = order, .position = position});
       }
   }
   strand_ = outer;
