@@ -59,7 +59,8 @@ TEST_P(ShippedFlowTest, IsCheckedWithoutAWarning) {
 
 TEST_P(ShippedFlowTest, IsRehearsedToItsEndAndReplayed) {
   const World world;
-  for (const char* seed : {"1", "2", "3"}) {
+  // With seed 4 code-review-board waits for a person; with 6 a statistic has 17 digits.
+  for (const char* seed : {"1", "4", "6"}) {
     const std::string id = perform(world, seed);
     const Finished shown = world.run({"session", "show", id, "--json"});
     const auto session = base::parse_json(shown.out);
