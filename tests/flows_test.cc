@@ -1,5 +1,5 @@
-// Every flow that ships: checked without a warning, performed in rehearsal to its end, replayed, and
-// described by a page of its own.
+// Every flow that ships: checked without a warning, performed in rehearsal to its end, replayed,
+// and described by a page of its own.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -34,12 +34,12 @@ class ShippedFlowTest : public ::testing::TestWithParam<std::string> {
  protected:
   // A rehearsal to its end, whose persons choose the first choice; the session's id.
   std::string perform(const World& world, const std::string& seed) {
-    const Finished run = world.run(
-        {"run", GetParam(), "--model", "rehearsal", "--seed", seed, "--create-only"});
+    const Finished run =
+        world.run({"run", GetParam(), "--model", "rehearsal", "--seed", seed, "--create-only"});
     EXPECT_EQ(run.status, 0) << run.err;
-    const std::string id = run.out.substr(run.out.find_first_of("0123456789"),
-                                          run.out.find_last_of("0123456789") -
-                                              run.out.find_first_of("0123456789") + 1);
+    const std::string id = run.out.substr(
+        run.out.find_first_of("0123456789"),
+        run.out.find_last_of("0123456789") - run.out.find_first_of("0123456789") + 1);
     Finished going = world.run({"session", "resume", id});
     for (int persons = 0; going.status == 5 && persons < 20; ++persons)
       going = world.run({"session", "answer", id, "1"});
@@ -76,8 +76,7 @@ TEST_P(ShippedFlowTest, HasItsPage) {
   const std::string page = read_file(in_source("docs/flows/" + GetParam() + ".md"));
   EXPECT_THAT(page, HasSubstr("tertulia run " + GetParam()));
   EXPECT_THAT(page, HasSubstr("rehearsal")) << "the page says what spoke in its transcript";
-  EXPECT_THAT(read_file(in_source("docs/flows/README.md")),
-              HasSubstr("(" + GetParam() + ".md)"));
+  EXPECT_THAT(read_file(in_source("docs/flows/README.md")), HasSubstr("(" + GetParam() + ".md)"));
 }
 
 INSTANTIATE_TEST_SUITE_P(Flows, ShippedFlowTest, ::testing::ValuesIn(shipped()),
