@@ -5,11 +5,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <string>
 #include <vector>
+
+#include "flow/test_flows.h"
 
 namespace tertulia::flow {
 namespace {
@@ -575,18 +574,15 @@ TEST(Check, WarnsOfWhatIsNotConfigured) {
 
 // Flows that people are meant to learn from give no warning, with all that is known configured.
 TEST(Check, ShippedFlowsHaveNoProblems) {
-  const std::filesystem::path folder = TERTULIA_SOURCE_DIR "/flows";
-  int flows = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
-    if (entry.path().extension() != ".yaml") continue;
-    ++flows;
-    std::ifstream file(entry.path());
-    const std::string source{std::istreambuf_iterator<char>(file), {}};
-    const CheckedFlow checked = check(source);
-    EXPECT_EQ(shown(checked.problems), "") << entry.path();
-    EXPECT_EQ(checked.name, entry.path().stem());
+  CheckOptions with_calls = options();
+  with_calls.find_flow = test::find_shipped;
+  const auto sources = test::shipped_sources();
+  for (const auto& [name, source] : sources) {
+    const CheckedFlow checked = check_flow(source, with_calls);
+    EXPECT_EQ(shown(checked.problems), "") << name;
+    EXPECT_EQ(checked.name, name);
   }
-  EXPECT_GE(flows, 4);
+  EXPECT_GE(sources.size(), 12U);
 }
 
 }  // namespace

@@ -4,13 +4,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <string>
 #include <vector>
 
 #include "base/random.h"
+#include "flow/test_flows.h"
 
 namespace tertulia::flow {
 namespace {
@@ -268,12 +266,7 @@ TEST_F(Reading, PlainValuesHaveTypesAndQuotedOnesAreTexts) {
 
 std::vector<std::string> shipped_flows() {
   std::vector<std::string> sources;
-  for (const auto& entry : std::filesystem::directory_iterator(TERTULIA_SOURCE_DIR "/flows")) {
-    if (entry.path().extension() != ".yaml") continue;
-    std::ifstream file(entry.path(), std::ios::binary);
-    sources.emplace_back(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
-  }
-  std::sort(sources.begin(), sources.end());
+  for (const auto& [name, source] : test::shipped_sources()) sources.push_back(source);
   return sources;
 }
 
@@ -312,8 +305,10 @@ void check_holds_together(std::string_view source) {
 TEST(CheckFlow, TakesTheSourcesOfTheseTests) {
   EXPECT_TRUE(check_flow(kDense).ok()) << check_flow(kDense).problems.at(0).message;
   EXPECT_GE(shipped_flows().size(), 4U);
+  CheckOptions with_calls;
+  with_calls.find_flow = test::find_shipped;
   for (const std::string& source : shipped_flows())
-    EXPECT_TRUE(check_flow(source).ok()) << source.substr(0, 200);
+    EXPECT_TRUE(check_flow(source, with_calls).ok()) << source.substr(0, 200);
 }
 
 TEST(CheckFlow, SurvivesEveryPrefix) {
