@@ -384,7 +384,8 @@ class Checker final {
     if (const auto* branch = std::get_if<IfDraft>(&step.step)) {
       const Cost then = cost_of(branch->then, in_loop);
       const Cost otherwise = cost_of(branch->otherwise, in_loop);
-      return {.steps = std::max(then.steps, otherwise.steps),
+      return {.steps = std::max(then.steps, otherwise.steps) +
+                       (branch->condition.asks_judge() ? 1.0 : 0.0),
               .rounds = std::max(then.rounds, otherwise.rounds)};
     }
     return {};

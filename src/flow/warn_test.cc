@@ -236,6 +236,13 @@ TEST(Warn, OfLimitsThatTheLoopsExceed) {
           {"- loop: { max: 10, steps: [{ if: { contains: x }, then: [{ speak: a }], else: [{ "
            "speak: a }, { speak: b }] }] }\n",
            "{ steps: 19 }", "can take 20 steps"},
+          // A judge is asked too.
+          {"- loop: { max: 10, steps: [{ if: { judge: a, question: q }, then: [{ speak: a }] }] "
+           "}\n",
+           "{ steps: 19 }", "can take 20 steps"},
+          {"- loop: { max: 10, steps: [{ if: { judge: a, question: q }, then: [{ speak: a }] }] "
+           "}\n",
+           "{ steps: 20 }", ""},
           {"- loop: { max: 3, steps: [{ speak: a }] }\n- loop: { max: 3, steps: [{ speak: a }] }\n",
            "{ rounds: 5 }", ""},
           {"- loop: { max: 3, steps: [{ speak: a }] }\n- loop: { max: 3, steps: [{ speak: a }] }\n",
