@@ -99,6 +99,10 @@ TEST(ShippedFlows, AreTwelveAtLeastAndUseEveryKindOfStep) {
                              "set:", "judge:", "each:", "document:", "anonymous:"})
       if (source.find(kind) != std::string::npos) kinds.insert(kind);
   }
+  // Also of one that calls another.
+  const auto items = base::parse_json(world.run({"flow", "list", "--json"}).out).value();
+  for (const auto& item : items.at("items").as_array())
+    EXPECT_NE(item.at("title").as_string(), "") << item.at("name").as_string().c_str();
   EXPECT_GE(shipped().size(), 12U);
   EXPECT_EQ(kinds.size(), 12U);
 }

@@ -42,7 +42,11 @@ base::Result<int> list(Context& context) {
     bool known = false;
     for (const auto& each : *stored) known = known || each.name == flow.name;
     if (known) continue;
-    const auto checked = flow::check_flow(flow.source);
+    // With what it needs to find the flows that it calls.
+    const auto checked = check_text(context, {.shown = std::string(flow.name),
+                                              .source = std::string(flow.source),
+                                              .folder = {},
+                                              .is_shipped = true});
     add(flow.name, checked.ok() ? checked.program->title : std::string(), 0, 0, true);
   }
   for (const auto& flow : *stored)
