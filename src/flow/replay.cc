@@ -8,6 +8,8 @@
 #include <set>
 #include <utility>
 
+#include "flow/logged_record.h"
+
 namespace tertulia::flow {
 
 using model::SessionStatus;
@@ -17,81 +19,6 @@ using model::StopReason;
 namespace {
 
 constexpr std::int64_t kNoLimit = std::numeric_limits<std::int64_t>::max();
-
-// The record as the log and the messages hold it.
-class LoggedRecord final : public Record {
- public:
-  explicit LoggedRecord(const ReplayInput& input) : input_(input) {
-    std::map<std::int64_t, const Said*> by_id;
-    for (const Said& said : input.messages) {
-      if (said.position < 0) by_order_.emplace(-said.position, &said);
-      if (said.id != 0) by_id.emplace(said.id, &said);
-    }
-    for (const auto& row : input.log) {
-      if (!row.result_data) continue;
-      auto data = base::parse_json(*row.result_data);
-      if (!data || !data->is_object()) continue;
-      if (const json::value* id = data->get_object().if_contains("message_id");
-          id != nullptr && id->is_int64())
-        if (const auto said = by_id.find(id->get_int64()); said != by_id.end())
-          by_order_.emplace(row.execution_order, said->second);
-      data_.emplace(row.execution_order, std::move(*data));
-    }
-  }
-
-  [[nodiscard]] std::optional<std::string_view> message(std::int64_t key) const override {
-    if (key < 0) {
-      const Said* said = said_by(-key);
-      return said == nullptr ? std::nullopt : std::optional<std::string_view>(said->text);
-    }
-    if (key < 1 || static_cast<std::size_t>(key) > input_.messages.size()) return std::nullopt;
-    const Said& said = input_.messages[static_cast<std::size_t>(key - 1)];
-    return said.position < 0 ? std::nullopt : std::optional<std::string_view>(said.text);
-  }
-  [[nodiscard]] const json::value* output(std::int64_t order) const override {
-    const json::object* data = result_data(order);
-    return data == nullptr ? nullptr : data->if_contains("output");
-  }
-  [[nodiscard]] std::string_view topic() const override { return input_.topic; }
-  [[nodiscard]] std::uint64_t seed() const override { return input_.seed; }
-  [[nodiscard]] std::optional<StopReason> stopped_before(std::int64_t order) const override {
-    if (order <= static_cast<std::int64_t>(input_.log.size())) return {};
-    const State& stored = input_.stored;
-    const auto reason = stored.stop_reason;
-    const bool by_limit = reason == StopReason::limit_steps || reason == StopReason::limit_rounds ||
-                          reason == StopReason::limit_time;
-    const bool stands = stored.resume_at || (stored.status == SessionStatus::finished && by_limit);
-    return stands ? reason : std::nullopt;
-  }
-
-  [[nodiscard]] std::optional<Limit> finished_at(std::int64_t order) const override {
-    const json::value* limit = data(order, "limit");
-    if (limit == nullptr || !limit->is_string() || data(order, "not_begun") == nullptr) return {};
-    const auto reason = model::from_text<StopReason>(std::string_view(limit->get_string()));
-    if (!reason) return {};
-    return Limit{.reason = *reason, .text = input_.stored.stop_text};
-  }
-
-  // What the row with this order said; null where it is not known.
-  [[nodiscard]] const Said* said_by(std::int64_t order) const {
-    const auto found = by_order_.find(order);
-    return found == by_order_.end() ? nullptr : found->second;
-  }
-  // Null where the row has none, or it is no object.
-  [[nodiscard]] const json::object* result_data(std::int64_t order) const {
-    const auto found = data_.find(order);
-    return found == data_.end() ? nullptr : &found->second.get_object();
-  }
-  [[nodiscard]] const json::value* data(std::int64_t order, std::string_view name) const {
-    const json::object* all = result_data(order);
-    return all == nullptr ? nullptr : all->if_contains(name);
-  }
-
- private:
-  const ReplayInput& input_;
-  std::map<std::int64_t, json::value> data_;
-  std::map<std::int64_t, const Said*> by_order_;
-};
 
 // A row as replay expects it.
 struct Expected {
@@ -207,7 +134,7 @@ class Replay final {
     attempts(row);
     if (!consistent_) return;
     if (row.status == StepStatus::completed) return feed(answer_of(row));
-    if (const auto reason = limit_of(order)) {
+    if (const auto reason = record_.limit(order)) {
       return feed(LimitReached{
           .reason = *reason, .text = input_.stored.stop_text, .finish = true, .order = order});
     }
@@ -336,26 +263,8 @@ class Replay final {
     const json::value* judges = record_.data(order, "judges");
     if (judges != nullptr && judges->is_array() && !judges->get_array().empty())
       answer.output = judges->get_array().back();
-    answer.spent = spent_of(row);
+    answer.spent = record_.spent(row.execution_order);
     return answer;
-  }
-
-  [[nodiscard]] std::optional<Spent> spent_of(const model::StepExecutionLog& row) const {
-    const json::value* tokens = record_.data(row.execution_order, "tokens");
-    if (tokens == nullptr || !tokens->is_array() || tokens->get_array().size() != 2) return {};
-    const json::array& pair = tokens->get_array();
-    if (!pair[0].is_int64() || !pair[1].is_int64()) return {};
-    Spent spent{.prompt_tokens = pair[0].get_int64(), .completion_tokens = pair[1].get_int64()};
-    if (const json::value* cost = record_.data(row.execution_order, "cost_usd");
-        cost != nullptr && cost->is_number())
-      spent.cost_nano = to_nano(cost->to_number<double>());
-    return spent;
-  }
-
-  [[nodiscard]] std::optional<StopReason> limit_of(std::int64_t order) const {
-    const json::value* limit = record_.data(order, "limit");
-    if (limit == nullptr || !limit->is_string()) return {};
-    return model::from_text<StopReason>(std::string_view(limit->get_string()));
   }
 
   void feed(const Event& event) {
@@ -381,7 +290,7 @@ class Replay final {
       // event.
       const auto* row = row_at(order);
       if (row == nullptr || row->status != StepStatus::skipped) continue;
-      strand->open->spent = spent_of(*row).value_or(Spent{});
+      strand->open->spent = record_.spent(row->execution_order).value_or(Spent{});
       strand->open->attempt = std::max(strand->open->attempt, row->attempt_count.value_or(1));
     }
     return true;
