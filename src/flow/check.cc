@@ -375,6 +375,13 @@ class Checker final {
                        (turns - 1) * judges(discuss->until),
               .rounds = 0};
     }
+    if (const auto* call = std::get_if<CallDraft>(&step.step); call && call->called) {
+      // Its loops are not counted: each of its steps once.
+      const auto& steps = call->called->steps;
+      return {.steps = static_cast<double>(std::count_if(
+                  steps.begin(), steps.end(), [](const auto& each) { return each.says(); })),
+              .rounds = 0};
+    }
     if (const auto* parallel = std::get_if<ParallelDraft>(&step.step)) {
       double steps = 0;
       for (const List& branch : parallel->branches) steps += cost_of(branch, true).steps;

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -583,6 +584,51 @@ TEST(Check, ShippedFlowsHaveNoProblems) {
     EXPECT_EQ(checked.name, name);
   }
   EXPECT_GE(sources.size(), 12U);
+}
+
+// A flow to be called, and one that calls the flow of these tests.
+base::Result<std::shared_ptr<const Program>> find_other(const std::string& name) {
+  const std::string head = "tertulia: 1\nname: " + name + "\nroles: { judge: { prompt: J } }\n";
+  CheckOptions options;
+  options.find_flow = [](const std::string&) {
+    return base::Result<std::shared_ptr<const Program>>(std::make_shared<const Program>());
+  };
+  CheckedFlow checked;
+  if (name == "audit")
+    checked =
+        check_flow(head +
+                       "vars: { depth: { type: integer, minimum: 1 }, note: none }\n"
+                       "steps: [ { id: s, speak: judge, output: { type: integer } }, { speak: "
+                       "judge } ]\nresult: { output: s }\n",
+                   options);
+  if (name == "round") checked = check_flow(head + "steps: [ { call: x } ]\n", options);
+  if (checked.program) return std::make_shared<const Program>(*std::move(checked.program));
+  return base::Error{.code = base::Code::not_found, .message = "there is no flow '" + name + "'"};
+}
+
+TEST(Check, HoldsACallAgainstTheFlowThatItCalls) {
+  CheckOptions options;
+  options.find_flow = find_other;
+  const auto problems_of = [&](const std::string& step) {
+    return shown(check_flow("tertulia: 1\nname: x\nroles: { a: { prompt: A } }\nlimits: { steps: 1 "
+                            "}\nsteps:\n- " +
+                                step + "\n",
+                            options)
+                     .problems);
+  };
+  for (const auto& [step, expected] : std::vector<std::pair<std::string, std::string>>{
+           {"{ call: adit }", "there is no flow 'adit'"},
+           {"{ call: audit }", "needs a value for 'depth'"},
+           {"{ call: audit, with: { vars: { depth: 0 } } }", "'depth' must be at least 1"},
+           {"{ call: audit, with: { vars: { depht: 1 } } }", "has no variable 'depht'"},
+           {"{ call: audit, with: { vars: { depth: 1 }, roles: { jury: a } } }",
+            "has no role 'jury'"},
+           {"{ call: audit, with: { vars: { depth: 1 }, roles: { judge: b } } }",
+            "unknown role 'b'"},
+           {"{ call: round }", "'round' calls 'x' again: a flow cannot be part of itself"},
+           {"{ call: audit, with: { vars: { depth: 1 } } }", "can take 2 steps, its limit is 1"},
+       })
+    EXPECT_THAT(problems_of(step), HasSubstr(expected)) << step;
 }
 
 }  // namespace
