@@ -58,11 +58,15 @@ base::Result<void> Asking::prepare(const ProviderSource& providers, const flow::
   auto prepared = prepare_request(*session_, state, strand, record, record, *provider_);
   if (!prepared) return prepared.error();
   prepared_ = *std::move(prepared);
-  schema_.reset();
+  schema_ = nullptr;
   if (speak().output) {
-    auto schema = flow::OutputSchema::compile(*speak().output);
-    if (!schema) return schema.error();  // the check compiled it when the flow was stored
-    schema_ = *std::move(schema);
+    auto known = schemas_->find(strand.open->instruction);
+    if (known == schemas_->end()) {
+      auto schema = flow::OutputSchema::compile(*speak().output);
+      if (!schema) return schema.error();  // the check compiled it when the flow was stored
+      known = schemas_->emplace(strand.open->instruction, *std::move(schema)).first;
+    }
+    schema_ = &known->second;
   }
   llm::Usage usage;
   usage.prompt_tokens = prepared_->estimated_tokens;
@@ -171,7 +175,7 @@ Meaning Asking::answered(llm::Answer answer, const flow::Strand& strand) {
 }
 
 base::Result<std::optional<json::value>> Asking::output_of(std::string_view text) {
-  if (!schema_) return std::optional<json::value>();
+  if (schema_ == nullptr) return std::optional<json::value>();
   auto output = schema_->parse_output(text);
   if (!output) return output.error();
   return std::optional(*std::move(output));

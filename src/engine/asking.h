@@ -4,6 +4,7 @@
 #pragma once
 
 #include <chrono>
+#include <map>
 #include <memory>
 #include <optional>
 
@@ -24,9 +25,15 @@ struct Meaning {
   std::chrono::milliseconds delay{0};
 };
 
+// The output schemas that a session's steps have asked for so far, by instruction: compiling one
+// costs more than a step.
+using SchemaCache = std::map<int, flow::OutputSchema>;
+
 class Asking final {
  public:
-  explicit Asking(const SessionData& session) : session_(&session) {}
+  // Borrows both.
+  Asking(const SessionData& session, SchemaCache& schemas)
+      : session_(&session), schemas_(&schemas) {}
 
   // Makes the request of the strand's open row as it now stands, with what earlier attempts at it
   // left behind. `opens`: the step's time begins.
@@ -76,10 +83,11 @@ class Asking final {
   [[nodiscard]] const flow::Speak& speak() const { return asked_->speak(); }
 
   const SessionData* session_;
+  SchemaCache* schemas_;
   std::optional<flow::Asked> asked_;
   std::optional<PreparedRequest> prepared_;
   std::shared_ptr<llm::Provider> provider_;
-  std::optional<flow::OutputSchema> schema_;
+  const flow::OutputSchema* schema_ = nullptr;
   std::unique_ptr<llm::Call> call_;
   std::string role_;
   ModelInForce force_;

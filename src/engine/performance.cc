@@ -221,8 +221,9 @@ bool Performance::prepare_asks(Batch& batch) {
         strand->open->status != model::StepStatus::pending)
       continue;
     const auto known = askings_.find(order);
-    Asking& asking =
-        known != askings_.end() ? known->second : askings_.emplace(order, session_).first->second;
+    Asking& asking = known != askings_.end()
+                         ? known->second
+                         : askings_.emplace(order, Asking(session_, schemas_)).first->second;
     if (auto done =
             asking.prepare(services_.providers, state_, *strand, *record_, known == askings_.end());
         !done) {

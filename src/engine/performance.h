@@ -130,6 +130,7 @@ class Performance final : public std::enable_shared_from_this<Performance> {
   const std::int64_t lease_token_;
   Ended ended_;
 
+  SchemaCache schemas_;
   std::map<std::int64_t, Asking> askings_;  // by the order of their open rows
   std::vector<Arrived> arrived_;
   std::uint64_t last_number_ = 0;

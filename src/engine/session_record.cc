@@ -33,7 +33,7 @@ void SessionRecord::put_out(std::int64_t order, base::json::value output) {
 }
 
 void SessionRecord::keep_outputs(const flow::State& state) {
-  if (outputs_.empty()) return;
+  if (outputs_.size() < 2) return;  // few are not worth the search
   const std::set<std::int64_t> used = flow::outputs_in_use(state);
   std::erase_if(outputs_, [&](const auto& each) { return !used.contains(each.first); });
 }
