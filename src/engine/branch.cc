@@ -90,7 +90,7 @@ class Branching final {
       for (const json::value& judgement : all) {
         flow::Answered judged = answered;
         judged.output = judgement;
-        if (&judgement == &all.back()) judged.spent = spent_of(recorded);
+        if (&judgement == &all.back()) judged.spent = flow::spent_in(recorded);
         events_.emplace_back(std::move(judged));
       }
       return {};
@@ -112,22 +112,10 @@ class Branching final {
       if (!kOwn.contains(std::string_view(member.key())))
         answered.data[member.key()] = member.value();
     }
-    answered.spent = spent_of(recorded);
+    // Its limits count what the row had used, though the branch did not pay it.
+    answered.spent = flow::spent_in(recorded);
     events_.emplace_back(std::move(answered));
     return {};
-  }
-
-  // What the row had used: its limits count it, though the branch did not pay it.
-  static std::optional<flow::Spent> spent_of(const json::object& recorded) {
-    const json::value* tokens = recorded.if_contains("tokens");
-    if (tokens == nullptr || !tokens->is_array() || tokens->get_array().size() != 2) return {};
-    const auto& pair = tokens->get_array();
-    if (!pair[0].is_int64() || !pair[1].is_int64()) return {};
-    flow::Spent spent{.prompt_tokens = pair[0].get_int64(),
-                      .completion_tokens = pair[1].get_int64()};
-    if (const json::value* cost = recorded.if_contains("cost_usd"); cost && cost->is_number())
-      spent.cost_nano = flow::to_nano(cost->to_number<double>());
-    return spent;
   }
 
   base::Result<void> edit() {
@@ -294,16 +282,7 @@ class Branching final {
       auto advanced = flow::advance(session.program(), state_, event, record);
       if (!advanced) return advanced.error();
       for (flow::Effect& effect : *advanced) {
-        if (const auto* close = std::get_if<flow::CloseRow>(&effect))
-          if (const auto* output = close->closing.data.if_contains("output"))
-            record.put_out(close->order, *output);
-        if (const auto* say = std::get_if<flow::Say>(&effect))
-          record.add({.position = say->position != 0 ? say->position : -say->order,
-                      .role = say->role,
-                      .text = say->text,
-                      .round = say->round,
-                      .document = say->document,
-                      .document_version = say->document_version});
+        record.keep(effect);
         effects.push_back(std::move(effect));
       }
       return {};
@@ -330,7 +309,7 @@ class Branching final {
       });
       if (!opens) continue;
       if (flow::waits_for_person(session.program(), state_, *strand)) {
-        shown.emplace(order, question(session, *strand, record));
+        shown.emplace(order, question_snapshot(session, state_, *strand, record));
         continue;
       }
       const flow::Asked asked(session.program(), state_, *strand, session.cast, record);
@@ -344,21 +323,6 @@ class Branching final {
       if (!prepared) return prepared.error();
       shown.emplace(order, std::move(prepared->context_snapshot));
     }
-    return shown;
-  }
-
-  // As Performance::question, of a session that is not performed.
-  json::object question(const SessionData& session, const flow::Strand& strand,
-                        const SessionRecord& record) const {
-    json::object shown;
-    shown["rule"] = "all";
-    if (strand.last_position > 0) {
-      shown["first"] = 1;
-      shown["last"] = strand.last_position;
-    }
-    shown["count"] = strand.last_position;
-    shown["question"] = flow::question_for_person(session.program(), state_, strand, session.cast,
-                                                  session.topic, record);
     return shown;
   }
 

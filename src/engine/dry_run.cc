@@ -79,22 +79,6 @@ struct DryCall {
 // True ends the run.
 using See = std::function<bool(const DryCall&)>;
 
-// As a performance keeps what the machine's effects say.
-void keep(const flow::Effect& effect, SessionRecord& record) {
-  if (const auto* say = std::get_if<flow::Say>(&effect))
-    record.add({.position = say->position != 0 ? say->position : -say->order,
-                .role = say->role,
-                .text = say->text,
-                .round = say->round,
-                .document = say->document,
-                .document_version = say->document_version});
-  if (const auto* placed = std::get_if<flow::PlaceSaid>(&effect))
-    record.place(placed->order, placed->position);
-  if (const auto* close = std::get_if<flow::CloseRow>(&effect))
-    if (const auto* output = close->closing.data.if_contains("output"))
-      record.put_out(close->order, *output);
-}
-
 // True where `see` ended it, false where the flow did, or its limits.
 base::Result<bool> perform_dry(const CastingCall& call, const ProfileSource& profiles,
                                const RoleSource& roles, const ProviderSource& providers,
@@ -124,7 +108,7 @@ base::Result<bool> perform_dry(const CastingCall& call, const ProfileSource& pro
   for (;;) {
     auto effects = flow::advance(program, state, event, record);
     if (!effects) return effects.error();
-    for (const flow::Effect& effect : *effects) keep(effect, record);
+    for (const flow::Effect& effect : *effects) record.keep(effect);
     const auto open = state.open_strands();
     const bool goes_on = state.status == model::SessionStatus::running ||
                          state.status == model::SessionStatus::waiting;

@@ -143,19 +143,7 @@ bool Performance::advance(const flow::Event& event, Batch& batch) {
     return false;
   }
   for (flow::Effect& effect : *advanced) {
-    if (const auto* say = std::get_if<flow::Say>(&effect)) {
-      record_->add({.position = say->position != 0 ? say->position : -say->order,
-                    .role = say->role,
-                    .text = say->text,
-                    .round = say->round,
-                    .document = say->document,
-                    .document_version = say->document_version});
-    }
-    if (const auto* placed = std::get_if<flow::PlaceSaid>(&effect))
-      record_->place(placed->order, placed->position);
-    if (const auto* close = std::get_if<flow::CloseRow>(&effect))
-      if (const json::value* output = close->closing.data.if_contains("output"))
-        record_->put_out(close->order, *output);
+    record_->keep(effect);
     batch.effects.push_back(std::move(effect));
   }
   record_->keep_outputs(state_);
@@ -251,7 +239,9 @@ void Performance::commit(Batch batch) {
   for (const flow::Strand* strand : state_.open_strands()) {
     const std::int64_t order = strand->open->order;
     if (flow::waits_for_person(session_.program(), state_, *strand)) {
-      snapshots[order] = &questions.emplace(order, question(*strand)).first->second;
+      snapshots[order] =
+          &questions.emplace(order, question_snapshot(session_, state_, *strand, *record_))
+               .first->second;
     } else if (const auto asking = askings_.find(order); asking != askings_.end()) {
       snapshots[order] = &asking->second.context_snapshot();
     }
@@ -390,20 +380,6 @@ void Performance::end(std::optional<base::Error> error) {
                   .stop_text = state_.stop_text,
                   .error = std::move(error)};
   ended_(outcome);
-}
-
-json::object Performance::question(const flow::Strand& strand) const {
-  // A person may read the whole conversation.
-  json::object shown;
-  shown["rule"] = "all";
-  if (strand.last_position > 0) {
-    shown["first"] = 1;
-    shown["last"] = strand.last_position;
-  }
-  shown["count"] = strand.last_position;
-  shown["question"] = flow::question_for_person(session_.program(), state_, strand, session_.cast,
-                                                session_.topic, *record_);
-  return shown;
 }
 
 std::optional<std::string> Performance::session_result() const {

@@ -119,8 +119,6 @@ class Performance final : public std::enable_shared_from_this<Performance> {
   void on_answer(Arrived arrived);
   void end(std::optional<base::Error> error);
 
-  // What the person of a row is shown: its context snapshot.
-  [[nodiscard]] base::json::object question(const flow::Strand& strand) const;
   [[nodiscard]] std::optional<std::string> session_result() const;
 
   Services& services_;

@@ -112,4 +112,19 @@ base::Result<PreparedRequest> prepare_request(const SessionData& session, const 
   return prepared;
 }
 
+json::object question_snapshot(const SessionData& session, const flow::State& state,
+                               const flow::Strand& strand, const flow::Record& record) {
+  // A person may read the whole conversation.
+  json::object shown;
+  shown["rule"] = "all";
+  if (strand.last_position > 0) {
+    shown["first"] = 1;
+    shown["last"] = strand.last_position;
+  }
+  shown["count"] = strand.last_position;
+  shown["question"] = flow::question_for_person(session.program(), state, strand, session.cast,
+                                                session.topic, record);
+  return shown;
+}
+
 }  // namespace tertulia::engine

@@ -38,4 +38,10 @@ struct PreparedRequest {
     const SessionData& session, const flow::State& state, const flow::Strand& strand,
     const flow::History& history, const flow::Record& record, const llm::Provider& provider);
 
+// The context snapshot of an open row that waits for a person: what they are asked.
+[[nodiscard]] base::json::object question_snapshot(const SessionData& session,
+                                                   const flow::State& state,
+                                                   const flow::Strand& strand,
+                                                   const flow::Record& record);
+
 }  // namespace tertulia::engine

@@ -21,6 +21,21 @@ void SessionRecord::add(flow::Said said) {
   }
 }
 
+void SessionRecord::keep(const flow::Effect& effect) {
+  if (const auto* say = std::get_if<flow::Say>(&effect))
+    add({.position = say->position != 0 ? say->position : -say->order,
+         .role = say->role,
+         .text = say->text,
+         .round = say->round,
+         .document = say->document,
+         .document_version = say->document_version});
+  if (const auto* placed = std::get_if<flow::PlaceSaid>(&effect))
+    place(placed->order, placed->position);
+  if (const auto* close = std::get_if<flow::CloseRow>(&effect))
+    if (const auto* output = close->closing.data.if_contains("output"))
+      put_out(close->order, *output);
+}
+
 void SessionRecord::place(std::int64_t order, std::int64_t position) {
   auto placed = unplaced_.extract(-order);
   if (placed.empty()) return;

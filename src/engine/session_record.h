@@ -22,6 +22,8 @@ class SessionRecord final : public flow::Record, public flow::History {
   SessionRecord(std::string topic, std::uint64_t seed, Fetch fetch)
       : topic_(std::move(topic)), seed_(seed), fetch_(std::move(fetch)) {}
 
+  // What a machine's effect says, puts out or places.
+  void keep(const flow::Effect& effect);
   // Adds the next message (its position is one more than the last one's), or one of a branch, whose
   // position is minus its row's order until it is placed.
   void add(flow::Said said);

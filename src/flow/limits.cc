@@ -67,6 +67,22 @@ Spent& Spent::operator+=(const Spent& other) {
   return *this;
 }
 
+void put_spent(json::object& result_data, const Spent& spent) {
+  result_data["tokens"] = json::array{spent.prompt_tokens, spent.completion_tokens};
+  if (spent.cost_nano != 0) result_data["cost_usd"] = from_nano(spent.cost_nano);
+}
+
+std::optional<Spent> spent_in(const json::object& result_data) {
+  const json::value* tokens = result_data.if_contains("tokens");
+  if (tokens == nullptr || !tokens->is_array() || tokens->get_array().size() != 2) return {};
+  const json::array& pair = tokens->get_array();
+  if (!pair[0].is_int64() || !pair[1].is_int64()) return {};
+  Spent spent{.prompt_tokens = pair[0].get_int64(), .completion_tokens = pair[1].get_int64()};
+  if (const json::value* cost = result_data.if_contains("cost_usd"); cost && cost->is_number())
+    spent.cost_nano = to_nano(cost->to_number<double>());
+  return spent;
+}
+
 std::int64_t to_nano(double usd) {
   return std::llround(usd * 1e9);
 }

@@ -47,6 +47,11 @@ struct Spent {
   [[nodiscard]] bool operator==(const Spent&) const = default;
 };
 
+// In a row's result_data: `tokens`, and `cost_usd` where it cost something. Read back: nothing
+// where the row does not say.
+void put_spent(json::object& result_data, const Spent& spent);
+[[nodiscard]] std::optional<Spent> spent_in(const json::object& result_data);
+
 struct RoleSpent {
   std::int64_t steps = 0;
   Spent spent;

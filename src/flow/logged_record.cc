@@ -69,14 +69,8 @@ const json::value* LoggedRecord::data(std::int64_t order, std::string_view name)
 }
 
 std::optional<Spent> LoggedRecord::spent(std::int64_t order) const {
-  const json::value* tokens = data(order, "tokens");
-  if (tokens == nullptr || !tokens->is_array() || tokens->get_array().size() != 2) return {};
-  const json::array& pair = tokens->get_array();
-  if (!pair[0].is_int64() || !pair[1].is_int64()) return {};
-  Spent spent{.prompt_tokens = pair[0].get_int64(), .completion_tokens = pair[1].get_int64()};
-  if (const json::value* cost = data(order, "cost_usd"); cost != nullptr && cost->is_number())
-    spent.cost_nano = to_nano(cost->to_number<double>());
-  return spent;
+  const json::object* data = result_data(order);
+  return data == nullptr ? std::nullopt : spent_in(*data);
 }
 
 std::optional<StopReason> LoggedRecord::limit(std::int64_t order) const {

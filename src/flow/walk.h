@@ -113,6 +113,8 @@ class Walk final {
   [[nodiscard]] int answered_words(const Answered& answer);
   [[nodiscard]] int answered_choice(const Answered& answer);
   [[nodiscard]] int answered_judge(const Answered& answer);
+  // Adds what the open row has used to the sums, once it is closed for good.
+  void count_spent(const Strand& strand);
   [[nodiscard]] Spent all_spent() const;
 
   // ---- steps without effects

@@ -58,21 +58,13 @@ void Walk::clear(Strand& strand, std::size_t depth, const Closing& closing, std:
     gather(strand);  // what was said stays said
   }
   if (strand.open) {
-    Strand* const before = std::exchange(strand_, &strand);
-    Strand::Open& open = *strand.open;
+    const Strand::Open& open = *strand.open;
     Closing left = skipped();
     mark_branch(strand, left);
-    if (open.order >= state_.counts_from) {
-      state_.spent += open.spent;
-      state_.roles_spent[speaker_of(program_, strand)].spent += open.spent;
-    }
-    if (!open.spent.empty()) {
-      left.data["tokens"] = json::array{open.spent.prompt_tokens, open.spent.completion_tokens};
-      if (open.spent.cost_nano != 0) left.data["cost_usd"] = from_nano(open.spent.cost_nano);
-    }
+    count_spent(strand);
+    if (!open.spent.empty()) put_spent(left.data, open.spent);
     emit(CloseRow{.order = open.order, .attempt = open.attempt, .closing = std::move(left)});
     strand.open.reset();
-    strand_ = before;
   }
   while (strand.frames.size() > depth) {
     Closing own = closing;

@@ -14,10 +14,6 @@ using model::StopReason;
 
 namespace {
 
-json::array tokens_of(const Spent& spent) {
-  return {spent.prompt_tokens, spent.completion_tokens};
-}
-
 std::vector<bool> answers_of(const json::array& judgements) {
   std::vector<bool> answers;
   for (const json::value& each : judgements) {
@@ -360,18 +356,18 @@ void Walk::close_open(Closing closing) {
   open.status = closing.status;
   mark_branch(*strand_, closing);
   if (!open.judgements.empty()) closing.data["judges"] = open.judgements;
-  if (has_usage_ || !open.spent.empty()) {
-    closing.data["tokens"] = tokens_of(open.spent);
-    if (open.spent.cost_nano != 0) closing.data["cost_usd"] = from_nano(open.spent.cost_nano);
-  }
+  if (has_usage_ || !open.spent.empty()) put_spent(closing.data, open.spent);
   const bool over =
       closing.status == StepStatus::completed || closing.status == StepStatus::skipped;
   if (over && strand_->number != 0) closing.data["commit_seq"] = ++state_.commit_seq;
-  if (over && open.order >= state_.counts_from) {
-    state_.spent += open.spent;
-    state_.roles_spent[speaker_of(program_, *strand_)].spent += open.spent;
-  }
+  if (over) count_spent(*strand_);
   emit(CloseRow{.order = open.order, .attempt = open.attempt, .closing = std::move(closing)});
+}
+
+void Walk::count_spent(const Strand& strand) {
+  if (strand.open->order < state_.counts_from) return;
+  state_.spent += strand.open->spent;
+  state_.roles_spent[speaker_of(program_, strand)].spent += strand.open->spent;
 }
 
 void Walk::fail_row(Strand& strand, StepStatus status, StopReason reason, std::string message,
