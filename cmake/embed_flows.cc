@@ -19,7 +19,7 @@ int main(int argc, char** argv) {
   fs::create_directories(fs::path(argv[2]).parent_path());
   std::ofstream out(argv[2]);
   out << "// Made by embed_flows from the shipped flows; do not edit.\n"
-      << "#include \"cli/shipped_flows.h\"\n\nnamespace tertulia::cli {\n\n"
+      << "#include \"service/shipped_flows.h\"\n\nnamespace tertulia::service {\n\n"
       << "std::span<const ShippedFlow> shipped_flows() {\n"
       << "  static const ShippedFlow flows[] = {\n";
   for (const auto& path : paths) {
@@ -28,6 +28,6 @@ int main(int argc, char** argv) {
     text << file.rdbuf();
     out << "      {\"" << path.stem().string() << "\",\nR\"flow(" << text.str() << ")flow\"},\n";
   }
-  out << "  };\n  return flows;\n}\n\n}  // namespace tertulia::cli\n";
+  out << "  };\n  return flows;\n}\n\n}  // namespace tertulia::service\n";
   return out.good() ? 0 : 1;
 }

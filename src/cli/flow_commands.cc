@@ -7,10 +7,8 @@
 #include "cli/context.h"
 #include "cli/flow_preview.h"
 #include "cli/flow_source.h"
-#include "cli/shipped_flows.h"
 #include "cli/terminal.h"
 #include "flow/language_schema.h"
-#include "store/flows.h"
 
 namespace tertulia::cli {
 namespace {
@@ -20,44 +18,13 @@ namespace json = base::json;
 base::Result<int> list(Context& context) {
   auto reader = context.reader();
   if (!reader) return reader.error();
-  auto stored = store::list_flows(**reader);
-  if (!stored) return stored.error();
-  json::array items;
-  const auto add = [&](std::string_view name, std::string_view title, std::int64_t version,
-                       std::int64_t sessions, bool shipped) {
-    json::object item;
-    item["name"] = name;
-    item["title"] = title;
-    item["version"] = version;
-    item["sessions"] = sessions;
-    item["shipped"] = shipped;
-    items.push_back(std::move(item));
-  };
-  const auto is_shipped = [](std::string_view name) {
-    for (const ShippedFlow& flow : shipped_flows())
-      if (flow.name == name) return true;
-    return false;
-  };
-  for (const ShippedFlow& flow : shipped_flows()) {
-    bool known = false;
-    for (const auto& each : *stored) known = known || each.name == flow.name;
-    if (known) continue;
-    // With what it needs to find the flows that it calls.
-    const auto checked = check_text(context, {.shown = std::string(flow.name),
-                                              .source = std::string(flow.source),
-                                              .folder = {},
-                                              .is_shipped = true});
-    add(flow.name, checked.ok() ? checked.program->title : std::string(), 0, 0, true);
-  }
-  for (const auto& flow : *stored)
-    add(flow.name, flow.title, flow.latest_version, flow.sessions, is_shipped(flow.name));
+  auto listed = service::list_flows_json(**reader, surroundings(context));
+  if (!listed) return listed.error();
   if (context.json) {
-    json::object out;
-    out["items"] = std::move(items);
-    print_json(out);
+    print_json(*listed);
     return kExitDone;
   }
-  for (const json::value& item : items) {
+  for (const json::value& item : listed->at("items").get_array()) {
     const json::object& flow = item.get_object();
     const auto version = flow.at("version").get_int64();
     fmt::print("{:<24} {:<9} {}\n", std::string_view(flow.at("name").get_string()),
@@ -77,12 +44,7 @@ base::Result<int> show(Context& context, const std::string& name) {
   }
   const flow::Program& program = *checked.program;
   if (context.json) {
-    json::object out = program.header_json();
-    json::array steps;
-    for (size_t i = 0; i < program.steps.size(); ++i)
-      steps.push_back(program.spec_json(static_cast<int>(i)));
-    out["steps"] = std::move(steps);
-    print_json(out);
+    print_json(service::flow_json(program));
     return kExitDone;
   }
   fmt::print("{}\n{}\n", styled(program.title, Style::bold), safe_for_terminal(program.topic));
@@ -140,15 +102,9 @@ base::Result<int> export_flow(Context& context, const std::string& name, std::in
   if (version > 0) {
     auto reader = context.reader();
     if (!reader) return reader.error();
-    auto flow = store::find_flow(**reader, name);
-    if (!flow) return flow.error();
-    if (!*flow)
-      return base::Error{.code = base::Code::not_found,
-                         .message = fmt::format("there is no stored flow '{}'", name),
-                         .remedy = "tertulia flow list"};
-    auto stored = store::load_flow_version(**reader, **flow, version);
+    auto stored = service::load_flow_source(**reader, name, version);
     if (!stored) return stored.error();
-    source = stored->source;
+    source = *std::move(stored);
   } else {
     auto text = find_flow_text(context, name);
     if (!text) return text.error();

@@ -2,31 +2,21 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
-#include <iterator>
 
-#include "base/near_name.h"
-#include "cli/shipped_flows.h"
 #include "cli/terminal.h"
 
 namespace tertulia::cli {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr std::string_view kShipped = "shipped";
+using service::FlowText;
 
 bool looks_like_a_file(const std::string& name) {
   return name == "-" || name.find('/') != std::string::npos || name.ends_with(".yaml") ||
          name.ends_with(".yml") || name.ends_with(".json");
-}
-
-const ShippedFlow* find_shipped(const std::string& name) {
-  for (const ShippedFlow& flow : shipped_flows())
-    if (flow.name == name) return &flow;
-  return nullptr;
 }
 
 base::Result<FlowText> text_of_file(const std::string& path) {
@@ -63,118 +53,38 @@ base::Result<std::string> read_text_file(const std::string& path, std::size_t mo
   return text;
 }
 
-base::Result<FlowText> find_flow_text(Context& context, const std::string& name) {
+base::Result<service::FlowText> find_flow_text(Context& context, const std::string& name) {
   if (looks_like_a_file(name)) return text_of_file(name);
-  const ShippedFlow* shipped = find_shipped(name);
-  // A shipped flow needs no database to be found, but one that the user imported under its name
-  // goes before it.
   auto reader = context.reader();
   if (!reader) return reader.error();
-  auto stored = store::find_flow(**reader, name);
-  if (!stored) return stored.error();
-  if (*stored && (shipped == nullptr || (*stored)->type != kShipped)) {
-    auto version = store::load_flow_version(**reader, **stored);
-    if (!version) return version.error();
-    return FlowText{.shown = name, .source = version->source, .folder = {}, .is_shipped = false};
-  }
-  if (shipped != nullptr)
-    return FlowText{.shown = fmt::format("{} (shipped)", name),
-                    .source = std::string(shipped->source),
-                    .folder = {},
-                    .is_shipped = true};
-  std::vector<std::string> known;
-  for (const ShippedFlow& flow : shipped_flows()) known.emplace_back(flow.name);
-  auto flows = store::list_flows(**reader);
-  if (!flows) return flows.error();
-  for (const auto& flow : *flows) known.push_back(flow.name);
-  const std::string near = base::near_name(name, known);
-  return base::Error{.code = base::Code::not_found,
-                     .message = fmt::format(
-                         "there is no flow '{}'{}", name,
-                         near.empty() ? std::string() : fmt::format("; did you mean '{}'?", near)),
-                     .remedy =
-                         "tertulia flow list shows what there is; a file is named with its "
-                         "ending, such as my-flow.yaml"};
+  return service::find_flow_text(**reader, name);
 }
 
-namespace {
-
-// `calling`: the flows that call each other down to this one.
-flow::CheckedFlow check_called(Context& context, const FlowText& text,
-                               const std::vector<std::string>& calling);
-
-base::Result<std::shared_ptr<const flow::Program>> find_called(
-    Context& context, const FlowText& caller, const std::string& name,
-    const std::vector<std::string>& calling) {
-  if (std::find(calling.begin(), calling.end(), name) != calling.end()) {
-    std::string way;
-    for (const std::string& each : calling) way += each + " -> ";
-    return base::Error{
-        .code = base::Code::invalid,
-        .message = fmt::format("flows call each other in a circle: {}{}", way, name)};
-  }
-  // A flow in the caller's folder goes before one that is stored or shipped.
-  base::Result<FlowText> text = base::Error{};
-  const fs::path beside = fs::path(caller.folder) / (name + ".yaml");
-  std::error_code status;
-  if (!caller.folder.empty() && fs::exists(beside, status)) {
-    text = text_of_file(beside.string());
-  } else {
-    text = find_flow_text(context, name);
-  }
-  if (!text) return text.error();
-  flow::CheckedFlow checked = check_called(context, *text, calling);
-  if (checked.program) return std::make_shared<const flow::Program>(*std::move(checked.program));
-  const auto wrong = std::find_if(
-      checked.problems.begin(), checked.problems.end(),
-      [](const auto& each) { return each.severity == flow::Problem::Severity::error; });
-  return base::Error{
-      .code = base::Code::invalid,
-      .message = wrong == checked.problems.end()
-                     ? fmt::format("the flow '{}' has mistakes", name)
-                     : fmt::format("the flow '{}' has mistakes; the first: {}:{}:{}: {}", name,
-                                   text->shown, wrong->line, wrong->column, wrong->message)};
-}
-
-flow::CheckedFlow check_called(Context& context, const FlowText& text,
-                               const std::vector<std::string>& calling) {
-  flow::CheckOptions options;
-  if (!text.folder.empty()) {
-    options.read_file = [folder = text.folder](const std::string& name) {
-      return read_text_file((fs::path(folder) / name).string(), flow::kMaxFlowBytes);
-    };
-  }
-  if (auto config = context.config()) options.profiles = (*config)->profile_names();
-  options.find_flow = [&](const std::string& name) {
-    std::vector<std::string> further = calling;
-    further.push_back(name);
-    if (further.size() > static_cast<std::size_t>(flow::kMaxCallDepth) + 1)
-      return base::Result<std::shared_ptr<const flow::Program>>(base::Error{
-          .code = base::Code::invalid,
-          .message = fmt::format("calls are nested more than {} deep", flow::kMaxCallDepth)});
-    return find_called(context, text, name, calling);
+service::FlowSurroundings surroundings(Context& context) {
+  service::FlowSurroundings around;
+  if (auto config = context.config()) around.profiles = (*config)->profile_names();
+  around.read_file = [](const service::FlowText& of, const std::string& name) {
+    return read_text_file((fs::path(of.folder) / name).string(), flow::kMaxFlowBytes);
   };
-  return flow::check_flow(text.source, options);
+  // A flow in the caller's folder goes before one that is stored or shipped.
+  around.find_flow = [&context](const FlowText& caller, const std::string& name) {
+    const fs::path beside = fs::path(caller.folder) / (name + ".yaml");
+    std::error_code status;
+    if (!caller.folder.empty() && fs::exists(beside, status)) return text_of_file(beside.string());
+    return find_flow_text(context, name);
+  };
+  return around;
 }
-
-}  // namespace
 
 flow::CheckedFlow check_text(Context& context, const FlowText& text) {
-  return check_called(context, text, {});
+  return service::check_flow_text(text, surroundings(context));
 }
 
 void print_problems(const FlowText& text, const std::vector<flow::Problem>& problems, bool json) {
   for (const flow::Problem& problem : problems) {
     const bool is_error = problem.severity == flow::Problem::Severity::error;
     if (json) {
-      base::json::object out;
-      out["type"] = "problem";
-      out["severity"] = is_error ? "error" : "warning";
-      out["file"] = text.shown;
-      out["line"] = problem.line;
-      out["column"] = problem.column;
-      out["message"] = problem.message;
-      print_json(out);
+      print_json(service::problem_json(text.shown, problem));
       continue;
     }
     fmt::print(stderr, "{}:{}:{}: {}: {}\n", text.shown, problem.line, problem.column,
@@ -182,33 +92,16 @@ void print_problems(const FlowText& text, const std::vector<flow::Problem>& prob
   }
 }
 
-base::Result<StoredFlow> store_flow(Context& context, const FlowText& text, bool quiet_warnings) {
-  flow::CheckedFlow checked = check_text(context, text);
+base::Result<service::StoredFlow> store_flow(Context& context, const FlowText& text,
+                                             bool quiet_warnings) {
+  const flow::CheckedFlow checked = check_text(context, text);
   const bool quiet = quiet_warnings || text.is_shipped;
   if (!checked.ok() || !quiet) print_problems(text, checked.problems, context.json);
-  if (!checked.ok()) {
-    const auto errors = std::count_if(
-        checked.problems.begin(), checked.problems.end(),
-        [](const auto& problem) { return problem.severity == flow::Problem::Severity::error; });
-    return base::Error{.code = base::Code::invalid,
-                       .message = fmt::format("{} has {} {}; nothing was stored", text.shown,
-                                              errors, errors == 1 ? "mistake" : "mistakes"),
-                       .remedy = "docs/flow-reference.md has the language"};
-  }
-  store::NewFlowVersion wanted;
-  wanted.name = checked.program->name;
-  wanted.title = checked.program->title;
-  wanted.topic = checked.program->topic;
-  wanted.origin = text.is_shipped ? kShipped : "tertulia";
-  wanted.source_format = checked.format;
-  wanted.source = text.source;
-  wanted.steps = checked.program->to_rows();
-  wanted.now = base::Clock::system().now();
-  StoredFlow stored{.program = *std::move(checked.program), .saved = {}};
+  if (!checked.ok()) return service::mistakes_error(text.shown, checked);
+  base::Result<service::StoredFlow> stored = base::Error{};
   auto done = context.write([&](db::Connection& connection) -> base::Result<void> {
-    auto saved = store::save_flow(connection, wanted);
-    if (!saved) return saved.error();
-    stored.saved = *std::move(saved);
+    stored = service::store_flow(connection, text, checked, base::Clock::system().now());
+    if (!stored) return stored.error();
     return {};
   });
   if (!done) return done.error();

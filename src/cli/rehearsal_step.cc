@@ -1,17 +1,15 @@
 #include "cli/rehearsal_step.h"
 
 #include "cli/flow_source.h"
-#include "cli/shipped_flows.h"
 #include "store/sessions.h"
 #include "store/step_log.h"
 
 namespace tertulia::cli {
 namespace {
 
-const ShippedFlow& a_short_flow() {
-  for (const ShippedFlow& flow : shipped_flows())
-    if (flow.name == "debate") return flow;
-  return shipped_flows().front();
+const service::ShippedFlow& a_short_flow() {
+  const service::ShippedFlow* debate = service::find_shipped_flow("debate");
+  return debate != nullptr ? *debate : service::shipped_flows().front();
 }
 
 }  // namespace
@@ -24,13 +22,8 @@ base::Result<RehearsedStep> rehearse_step(const Context& context, const db::Loca
   there.flags.model = "rehearsal";
   there.migrate = "refuse";
 
-  const ShippedFlow& shipped = a_short_flow();
-  auto flow = store_flow(there,
-                         {.shown = std::string(shipped.name),
-                          .source = std::string(shipped.source),
-                          .folder = {},
-                          .is_shipped = true},
-                         true);
+  const service::ShippedFlow& shipped = a_short_flow();
+  auto flow = store_flow(there, service::text_of(shipped), true);
   if (!flow) return flow.error();
   engine::CastingCall call;
   call.program = &flow->program;

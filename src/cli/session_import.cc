@@ -10,9 +10,9 @@
 #include <memory>
 
 #include "cli/session_archive.h"
-#include "cli/shipped_flows.h"
 #include "cli/terminal.h"
 #include "engine/explain.h"
+#include "service/shipped_flows.h"
 #include "store/flows.h"
 
 namespace tertulia::cli {
@@ -22,7 +22,6 @@ namespace json = base::json;
 using model::Id;
 
 constexpr std::size_t kMostBytes = std::size_t{256} << 20;
-constexpr std::string_view kShipped = "shipped";
 
 struct Imported {
   Id session = 0;
@@ -34,13 +33,6 @@ struct Imported {
   std::int64_t messages = 0;
   std::vector<std::string> without_key;  // profiles
 };
-
-// A shipped flow is this program's own; any other text under its name is not.
-const ShippedFlow* shipped_of(std::string_view name) {
-  for (const ShippedFlow& flow : shipped_flows())
-    if (flow.name == name) return &flow;
-  return nullptr;
-}
 
 class Import final {
  public:
@@ -105,7 +97,8 @@ class Import final {
   // the import has a name of its own.
   base::Result<void> find_flow(db::Connection& connection) {
     const std::string apart = flow_.flow.name + "-imported";
-    const ShippedFlow* shipped = shipped_of(flow_.flow.name);
+    // A shipped flow is this program's own; any other text under its name is not.
+    const service::ShippedFlow* shipped = service::find_shipped_flow(flow_.flow.name);
     const bool is_shipped = shipped != nullptr && shipped->source == flow_.version.source;
     bool is_free = shipped == nullptr || is_shipped;
     for (const std::string& name : {flow_.flow.name, apart}) {
@@ -126,7 +119,7 @@ class Import final {
     wanted.name = is_free ? flow_.flow.name : apart;
     wanted.title = flow_.flow.description.value_or(flow_.flow.name);
     wanted.topic = flow_.flow.topic.value_or("");
-    wanted.origin = is_shipped ? kShipped : "imported";
+    wanted.origin = is_shipped ? std::string(service::kShippedOrigin) : "imported";
     wanted.source_format = flow_.version.source_format;
     wanted.source = flow_.version.source;
     wanted.steps = flow_.steps;

@@ -5,8 +5,8 @@
 #include <map>
 
 #include "base/utf8.h"
-#include "cli/row_json.h"
 #include "cli/terminal.h"
+#include "service/row_json.h"
 
 namespace tertulia::cli {
 namespace {
@@ -165,7 +165,7 @@ void print_log(const engine::SessionData& session, const std::vector<model::Step
 }
 
 json::object log_row_json(const model::StepExecutionLog& row) {
-  json::object out = row_json(row);
+  json::object out = service::row_json(row);
   open_json(out, {"result_data", "step_snapshot", "context_snapshot"});
   return out;
 }
@@ -173,7 +173,7 @@ json::object log_row_json(const model::StepExecutionLog& row) {
 json::object model_call_json(const store::CallOfStep& call) {
   json::object out;
   out["execution_order"] = call.order;
-  const json::object columns = row_json(call.call);
+  const json::object columns = service::row_json(call.call);
   for (const auto& member : columns) out[member.key()] = member.value();
   return out;
 }

@@ -14,7 +14,7 @@
 #include "base/utf8.h"
 #include "schema/declared.h"
 
-namespace tertulia::cli {
+namespace tertulia::service {
 
 namespace internal {
 
@@ -109,4 +109,4 @@ template <class Row>
   return row;
 }
 
-}  // namespace tertulia::cli
+}  // namespace tertulia::service

@@ -4,7 +4,7 @@
 #include <span>
 #include <string_view>
 
-namespace tertulia::cli {
+namespace tertulia::service {
 
 struct ShippedFlow {
   std::string_view name;  // its file's name, which is the flow's
@@ -12,5 +12,10 @@ struct ShippedFlow {
 };
 // By name.
 [[nodiscard]] std::span<const ShippedFlow> shipped_flows();
+// Null where none has the name.
+[[nodiscard]] const ShippedFlow* find_shipped_flow(std::string_view name);
 
-}  // namespace tertulia::cli
+// flow_templates.type of shipped flows.
+inline constexpr std::string_view kShippedOrigin = "shipped";
+
+}  // namespace tertulia::service
