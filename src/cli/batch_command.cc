@@ -11,7 +11,7 @@
 #include "cli/interrupts.h"
 #include "cli/terminal.h"
 #include "engine/batch.h"
-#include "store/flows.h"
+#include "service/role_library.h"
 
 namespace tertulia::cli {
 namespace {
@@ -244,10 +244,8 @@ base::Result<int> run(Context& context, const BatchFlags& flags) {
   options.concurrency =
       static_cast<std::size_t>(flags.concurrency > 0 ? flags.concurrency : at_once);
   if (flags.max_cost >= 0) options.max_cost_usd = flags.max_cost;
-  engine::Batch batch(
-      std::move(options), context.profiles(),
-      [reader = *reader](const std::string& name) { return store::find_role(*reader, name); },
-      context.providers());
+  engine::Batch batch(std::move(options), context.profiles(), service::roles_of(**reader),
+                      context.providers());
   auto inputs = batch.check();
   if (!inputs) return inputs.error();
   if (flags.dry_run) {

@@ -8,7 +8,8 @@
 #include "cli/terminal.h"
 #include "engine/dry_run.h"
 #include "engine/explain.h"
-#include "store/flows.h"
+#include "service/new_session.h"
+#include "service/role_library.h"
 
 namespace tertulia::cli {
 namespace {
@@ -81,16 +82,13 @@ base::Result<int> preview_invented(Context& context, const PreviewOptions& optio
   auto reader = context.reader();
   if (!reader) return reader.error();
   model::FlowVersion version;
-  engine::CastingCall call;
-  call.program = &*checked.program;
-  call.version = &version;
-  call.profile = (*config)->model.value;
-  if (options.has_topic) call.topic = options.topic;
-  call.seed = options.seed;
-  auto found = engine::dry_run(
-      call, context.profiles(),
-      [&](const std::string& name) { return store::find_role(**reader, name); },
-      context.providers(), options.step, options.visit);
+  service::SessionWishes wishes;
+  wishes.profile = (*config)->model.value;
+  if (options.has_topic) wishes.topic = options.topic;
+  wishes.seed = options.seed;
+  auto found = engine::dry_run(service::casting_call(*checked.program, version, wishes, {}),
+                               context.profiles(), service::roles_of(**reader), context.providers(),
+                               options.step, options.visit);
   if (!found) return found.error();
   print_request(context, options.step, found->order, found->request);
   return kExitDone;

@@ -1,7 +1,7 @@
 #include "cli/rehearsal_step.h"
 
 #include "cli/flow_source.h"
-#include "store/sessions.h"
+#include "service/new_session.h"
 #include "store/step_log.h"
 
 namespace tertulia::cli {
@@ -25,17 +25,14 @@ base::Result<RehearsedStep> rehearse_step(const Context& context, const db::Loca
   const service::ShippedFlow& shipped = a_short_flow();
   auto flow = store_flow(there, service::text_of(shipped), true);
   if (!flow) return flow.error();
-  engine::CastingCall call;
-  call.program = &flow->program;
-  call.flow_template_id = flow->saved.version.flow_template_id;
-  call.version = &flow->saved.version;
-  call.profile = "rehearsal";
-  call.topic = "Does a step work in this database?";
-  call.seed = 1;
-  call.now = base::Clock::system().now();
-  auto wanted = engine::cast(call, there.profiles(), [](const std::string&) {
-    return base::Result<std::optional<model::Role>>(std::optional<model::Role>());
-  });
+  service::SessionWishes wishes;
+  wishes.profile = "rehearsal";
+  wishes.topic = "Does a step work in this database?";
+  wishes.seed = 1;
+  auto reader = there.reader();
+  if (!reader) return reader.error();
+  auto wanted =
+      service::cast_session(**reader, *flow, wishes, there.profiles(), base::Clock::system().now());
   if (!wanted) return wanted.error();
   RehearsedStep step{.flow = std::string(shipped.name)};
   auto made = there.write([&](db::Connection& connection) -> base::Result<void> {
@@ -50,8 +47,6 @@ base::Result<RehearsedStep> rehearse_step(const Context& context, const db::Loca
   auto outcome = (*engine)->perform_and_wait(step.session_id, {.action = engine::Action::step});
   if (!outcome) return outcome.error();
   if (outcome->error) return *outcome->error;
-  auto reader = there.reader();
-  if (!reader) return reader.error();
   auto log = store::load_log(**reader, step.session_id);
   if (!log) return log.error();
   step.log_rows = static_cast<std::int64_t>(log->size());

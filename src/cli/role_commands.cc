@@ -9,6 +9,7 @@
 #include "cli/context.h"
 #include "cli/flow_source.h"
 #include "cli/terminal.h"
+#include "service/role_library.h"
 #include "store/flows.h"
 
 namespace tertulia::cli {
@@ -17,28 +18,17 @@ namespace {
 namespace json = base::json;
 constexpr std::size_t kMaxRoleFile = 1 << 20;
 
-json::object role_json(const model::Role& role) {
-  json::object out;
-  out["name"] = role.name;
-  out["prompt"] = role.prompt;
-  if (role.settings)
-    if (auto settings = base::parse_json(*role.settings)) out["settings"] = *std::move(settings);
-  return out;
-}
-
 base::Result<int> list(Context& context) {
   auto reader = context.reader();
   if (!reader) return reader.error();
-  auto roles = store::list_roles(**reader);
-  if (!roles) return roles.error();
   if (context.json) {
-    json::array items;
-    for (const auto& role : *roles) items.push_back(role_json(role));
-    json::object out;
-    out["items"] = std::move(items);
-    print_json(out);
+    auto listed = service::list_roles_json(**reader);
+    if (!listed) return listed.error();
+    print_json(*listed);
     return kExitDone;
   }
+  auto roles = store::list_roles(**reader);
+  if (!roles) return roles.error();
   if (roles->empty()) fmt::print("no stored roles; a flow may write its own\n");
   for (const auto& role : *roles)
     fmt::print("{:<24} {}\n", safe_for_terminal(role.name),
@@ -49,25 +39,14 @@ base::Result<int> list(Context& context) {
 base::Result<model::Role> find(Context& context, const std::string& name) {
   auto reader = context.reader();
   if (!reader) return reader.error();
-  auto role = store::find_role(**reader, name);
-  if (!role) return role.error();
-  if (*role) return **std::move(role);
-  std::vector<std::string> known;
-  if (auto roles = store::list_roles(**reader))
-    for (const auto& each : *roles) known.push_back(each.name);
-  const std::string near = base::near_name(name, known);
-  return base::Error{.code = base::Code::not_found,
-                     .message = fmt::format(
-                         "there is no stored role '{}'{}", name,
-                         near.empty() ? std::string() : fmt::format("; did you mean '{}'?", near)),
-                     .remedy = "tertulia role list"};
+  return service::find_role(**reader, name);
 }
 
 base::Result<int> show(Context& context, const std::string& name) {
   auto role = find(context, name);
   if (!role) return role.error();
   if (context.json) {
-    print_json(role_json(*role));
+    print_json(service::role_json(*role));
   } else {
     fmt::print("{}\n{}\n", styled(role->name, Style::bold), safe_for_terminal(role->prompt));
     if (role->settings) fmt::print("{}\n", *role->settings);

@@ -3,11 +3,10 @@
 
 #include <cstdio>
 
-#include "base/random.h"
 #include "cli/context.h"
 #include "cli/flow_source.h"
 #include "cli/perform.h"
-#include "store/flows.h"
+#include "service/new_session.h"
 
 namespace tertulia::cli {
 namespace {
@@ -53,11 +52,11 @@ base::Result<void> check_script(const std::string& path, const flow::Program& pr
 }
 
 // A replay draws what the recorded session drew.
-std::int64_t seed_of(const RunOptions& options, const llm::Recording* replayed) {
+std::optional<std::int64_t> seed_of(const RunOptions& options, const llm::Recording* replayed) {
   if (options.seed >= 0) return options.seed;
   if (replayed != nullptr)
     if (const auto seed = replayed->seed()) return static_cast<std::int64_t>(*seed);
-  return static_cast<std::int64_t>(base::fresh_seed());
+  return {};
 }
 
 base::Result<int> run(Context& context, const RunOptions& options) {
@@ -73,30 +72,22 @@ base::Result<int> run(Context& context, const RunOptions& options) {
   if (!flow) return flow.error();
   if (auto good = check_script(context.script_file, flow->program); !good) return good.error();
 
-  engine::CastingCall call;
-  call.program = &flow->program;
-  call.flow_template_id = flow->saved.version.flow_template_id;
-  call.version = &flow->saved.version;
-  call.profile = (*config)->model.value;
-  if (options.has_topic) call.topic = options.topic;
-  call.roles = *std::move(roles);
-  call.variables = *std::move(variables);
-  call.played.insert(options.played.begin(), options.played.end());
-  if (options.max_steps > 0) {
-    call.limits = flow->program.limits;
-    call.limits->steps = options.max_steps;
-  }
+  service::SessionWishes wishes;
+  wishes.profile = (*config)->model.value;
+  if (options.has_topic) wishes.topic = options.topic;
+  wishes.roles = *std::move(roles);
+  wishes.variables = *std::move(variables);
+  wishes.played.insert(options.played.begin(), options.played.end());
+  if (options.max_steps > 0) wishes.limits.steps = options.max_steps;
   auto replayed = context.replayed();
   if (!replayed) return replayed.error();
-  call.seed = seed_of(options, *replayed);
-  call.now = base::Clock::system().now();
-  model::Id session = 0;
+  wishes.seed = seed_of(options, *replayed);
   auto reader = context.reader();
   if (!reader) return reader.error();
-  auto wanted = engine::cast(call, context.profiles(), [&](const std::string& name) {
-    return store::find_role(**reader, name);
-  });
+  auto wanted = service::cast_session(**reader, *flow, wishes, context.profiles(),
+                                      base::Clock::system().now());
   if (!wanted) return wanted.error();
+  model::Id session = 0;
   auto made = context.write([&](db::Connection& connection) -> base::Result<void> {
     auto id = store::create_session(connection, *wanted);
     if (!id) return id.error();

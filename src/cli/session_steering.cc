@@ -6,7 +6,7 @@
 #include <iterator>
 
 #include "cli/perform.h"
-#include "engine/session_data.h"
+#include "service/limit_wishes.h"
 #include "store/leases.h"
 #include "store/sessions.h"
 
@@ -17,16 +17,8 @@ using model::Id;
 
 struct ResumeOptions {
   Id id = 0;
-  std::int64_t max_steps = 0;
-  std::int64_t max_rounds = 0;
-  std::int64_t max_tokens = 0;
-  double max_cost_usd = 0;
-  std::int64_t max_time_ms = 0;
+  service::LimitWishes limits;
   std::int64_t order = 0;
-
-  [[nodiscard]] bool raises() const {
-    return max_steps > 0 || max_rounds > 0 || max_tokens > 0 || max_cost_usd > 0 || max_time_ms > 0;
-  }
 };
 
 base::Result<int> go_on(Context& context, const ResumeOptions& options, engine::Action action) {
@@ -38,21 +30,10 @@ base::Result<int> go_on(Context& context, const ResumeOptions& options, engine::
     fmt::print(stderr, "session {} is finished already\n", options.id);
     return kExitDone;
   }
-  std::optional<flow::Limits> limits;
-  if (options.raises()) {
-    auto state = store::load_machine_state(**reader, options.id);
-    if (!state) return state.error();
-    auto machine = flow::State::from_text(state->state);
-    if (!machine) return machine.error();
-    limits = machine->limits;
-    if (options.max_steps > 0) limits->steps = options.max_steps;
-    if (options.max_rounds > 0) limits->rounds = options.max_rounds;
-    if (options.max_tokens > 0) limits->tokens = options.max_tokens;
-    if (options.max_cost_usd > 0) limits->cost_nano = flow::to_nano(options.max_cost_usd);
-    if (options.max_time_ms > 0) limits->time_ms = options.max_time_ms;
-  }
+  auto limits = service::limits_in_session(**reader, options.id, options.limits);
+  if (!limits) return limits.error();
   return perform_shown(context, options.id,
-                       {.action = action, .limits = limits, .words = {}, .order = options.order});
+                       {.action = action, .limits = *limits, .words = {}, .order = options.order});
 }
 
 // Asks whoever performs the session; false where nobody does.
@@ -118,20 +99,22 @@ void add_session_steering(CLI::App& session, Context& context) {
     command->add_option("--record", context.record_file,
                         "Keeps every call of a model in this file, after what it holds already");
     if (action == engine::Action::resume) {
-      command->add_option("--max-steps", options->max_steps, "Raise the limit on steps to this")
-          ->check(CLI::PositiveNumber);
-      command->add_option("--max-rounds", options->max_rounds, "Raise the limit on rounds to this")
-          ->check(CLI::PositiveNumber);
-      command->add_option("--max-tokens", options->max_tokens, "Raise the limit on tokens to this")
+      command->add_option("--max-steps", options->limits.steps, "Raise the limit on steps to this")
           ->check(CLI::PositiveNumber);
       command
-          ->add_option("--max-cost", options->max_cost_usd,
+          ->add_option("--max-rounds", options->limits.rounds, "Raise the limit on rounds to this")
+          ->check(CLI::PositiveNumber);
+      command
+          ->add_option("--max-tokens", options->limits.tokens, "Raise the limit on tokens to this")
+          ->check(CLI::PositiveNumber);
+      command
+          ->add_option("--max-cost", options->limits.cost_usd,
                        "Raise the limit on cost to this, in US dollars")
           ->check(CLI::PositiveNumber);
       static const std::map<std::string, std::int64_t> kUnits = {
           {"s", 1'000}, {"m", 60'000}, {"h", 3'600'000}};
       command
-          ->add_option("--max-time", options->max_time_ms,
+          ->add_option("--max-time", options->limits.time_ms,
                        "Raise the limit on time to this, such as 20m")
           ->transform(CLI::AsNumberWithUnit(kUnits, CLI::AsNumberWithUnit::UNIT_REQUIRED));
     }

@@ -19,11 +19,12 @@ namespace json = base::json;
 base::Error no_flow(const std::string& name, const std::vector<std::string>& known) {
   const std::string near = base::near_name(name, known);
   return {.code = base::Code::not_found,
-          .message = fmt::format(
-              "there is no flow '{}'{}", name,
-              near.empty() ? std::string() : fmt::format("; did you mean '{}'?", near)),
-          .remedy = "tertulia flow list shows what there is; a file is named with its ending, such "
-                    "as my-flow.yaml"};
+          .message =
+              fmt::format("there is no flow '{}'{}", name,
+                          near.empty() ? std::string() : fmt::format("; did you mean '{}'?", near)),
+          .remedy =
+              "tertulia flow list shows what there is; a file is named with its ending, such "
+              "as my-flow.yaml"};
 }
 
 // Checks texts with the flows that they call.

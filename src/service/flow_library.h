@@ -54,8 +54,7 @@ struct FlowSurroundings {
                                                 const FlowSurroundings& surroundings);
 
 // {type, severity, file, line, column, message}; `shown` is the text's.
-[[nodiscard]] base::json::object problem_json(std::string_view shown,
-                                              const flow::Problem& problem);
+[[nodiscard]] base::json::object problem_json(std::string_view shown, const flow::Problem& problem);
 // How many mistakes a text has that was not stored.
 [[nodiscard]] base::Error mistakes_error(std::string_view shown, const flow::CheckedFlow& checked);
 
