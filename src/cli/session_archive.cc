@@ -192,11 +192,21 @@ class ArchiveReader final {
     const json::object of = source->is_object() ? source->get_object() : json::object();
     if (const json::value* row = member(of, "flow_source.", "flow"))
       take(*row, "flow_source.flow", flow.flow);
-    if (const json::value* row = member(of, "flow_source.", "version"))
-      take(*row, "flow_source.version", flow.version);
-    read_rows(of, "flow_source.", "steps", flow.steps);
-    if (good_ && base::sha256_hex(flow.version.source) != flow.version.source_sha256)
-      fail("flow_source.version.source is not the text of its source_sha256");
+    read_version(of, "flow_source.", flow.current);
+    if (of.contains("earlier"))
+      for (const json::value& each : list(of, "flow_source.", "earlier")) {
+        const std::string where = fmt::format("flow_source.earlier[{}].", flow.earlier.size());
+        read_version(each.is_object() ? each.get_object() : json::object(), where,
+                     flow.earlier.emplace_back());
+      }
+  }
+
+  void read_version(const json::object& of, const std::string& where, ArchivedVersion& into) {
+    if (const json::value* row = member(of, where, "version"))
+      take(*row, where + "version", into.version);
+    read_rows(of, where, "steps", into.steps);
+    if (good_ && base::sha256_hex(into.version.source) != into.version.source_sha256)
+      fail(where + "version.source is not the text of its source_sha256");
   }
 
   template <class Row, class Of>
@@ -236,8 +246,15 @@ json::object to_archive(json::object head, const store::WholeSession& whole,
   out["machine_state"] = parsed_or_text(whole.state);
   json::object source;
   source["flow"] = service::row_json(flow.flow);
-  source["version"] = service::row_json(flow.version);
-  source["steps"] = rows_json(flow.steps);
+  source["version"] = service::row_json(flow.current.version);
+  source["steps"] = rows_json(flow.current.steps);
+  if (!flow.earlier.empty()) {
+    json::array earlier;
+    for (const ArchivedVersion& each : flow.earlier)
+      earlier.push_back(json::object{{"version", service::row_json(each.version)},
+                                     {"steps", rows_json(each.steps)}});
+    source["earlier"] = std::move(earlier);
+  }
   out["flow_source"] = std::move(source);
   const std::string sha256 = digest_of(out);
   out["sha256"] = sha256;

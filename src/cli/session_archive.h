@@ -16,10 +16,15 @@
 
 namespace tertulia::cli {
 
-struct ArchivedFlow {
-  model::FlowTemplate flow;
+struct ArchivedVersion {
   model::FlowVersion version;
   std::vector<model::FlowStep> steps;
+};
+
+struct ArchivedFlow {
+  model::FlowTemplate flow;
+  ArchivedVersion current;
+  std::vector<ArchivedVersion> earlier;  // as in the session's FlowSnapshot::earlier
 };
 
 struct ArchivedSession {

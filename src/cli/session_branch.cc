@@ -5,8 +5,12 @@
 #include <iostream>
 #include <iterator>
 
+#include "cli/flow_source.h"
 #include "cli/perform.h"
 #include "engine/branch.h"
+#include "service/role_library.h"
+#include "service/stored_version.h"
+#include "store/flows.h"
 #include "store/sessions.h"
 #include "store/step_log.h"
 
@@ -24,7 +28,41 @@ struct BranchOptions {
   bool has_topic = false;
   bool has_edit = false;
   bool has_model = false;
+  std::string version;  // a number or "latest"; empty: the session's own
+  std::string flow;     // a flow's text; empty: none
 };
+
+// Nothing where the branch keeps the session's version.
+base::Result<std::optional<service::StoredVersion>> other_version(Context& context,
+                                                                  const BranchOptions& options) {
+  if (options.version.empty() && options.flow.empty())
+    return std::optional<service::StoredVersion>();
+  auto reader = context.reader();
+  if (!reader) return reader.error();
+  auto row = store::load_session(**reader, options.parent);
+  if (!row) return row.error();
+  auto of = store::load_flow(**reader, row->flow_template_id.value_or(0));
+  if (!of) return of.error();
+  if (!options.version.empty()) {
+    auto version =
+        service::load_stored_version(**reader, *of, options.version, surroundings(context));
+    if (!version) return version.error();
+    return std::optional(*std::move(version));
+  }
+  auto text = find_flow_text(context, options.flow);
+  if (!text) return text.error();
+  const flow::CheckedFlow checked = check_text(context, *text);
+  if (checked.ok() && checked.program->name != of->name)
+    return base::Error{
+        .code = base::Code::invalid,
+        .message = fmt::format("session {} is one of the flow '{}', and {} is the flow '{}'",
+                               options.parent, of->name, text->shown, checked.program->name),
+        .remedy = "a branch goes on under another version of the same flow: give it its name"};
+  auto stored = store_flow(context, *text, true);
+  if (!stored) return stored.error();
+  return std::optional(
+      service::StoredVersion{std::move(stored->saved.version), std::move(stored->program)});
+}
 
 base::Result<engine::BranchedSession> make(Context& context, const BranchOptions& options,
                                            std::int64_t at) {
@@ -39,6 +77,19 @@ base::Result<engine::BranchedSession> make(Context& context, const BranchOptions
     auto profile = context.profiles()((*config)->model.value);
     if (!profile) return profile.error();
     wish.model = *std::move(profile);
+  }
+  auto version = other_version(context, options);
+  if (!version) return version.error();
+  if (*version) {
+    auto config = context.config();
+    if (!config) return config.error();
+    auto reader = context.reader();
+    if (!reader) return reader.error();
+    wish.version = engine::BranchWish::Version{.row = &(*version)->row,
+                                               .program = &(*version)->program,
+                                               .profiles = context.profiles(),
+                                               .roles = service::roles_of(**reader),
+                                               .profile = (*config)->model.value};
   }
   engine::BranchedSession branched;
   auto done = context.write([&](db::Connection& connection) -> base::Result<void> {
@@ -74,6 +125,7 @@ base::Result<int> branch(Context& context, BranchOptions options) {
     json::object out;
     out["session_id"] = branched->id;
     out["branched_from"] = json::object{{"session", options.parent}, {"order", options.order}};
+    out["flow_version"] = branched->flow_version;
     out["status"] = model::to_text(branched->status);
     out["rows"] = branched->rows;
     out["messages"] = branched->messages;
@@ -84,6 +136,8 @@ base::Result<int> branch(Context& context, BranchOptions options) {
   fmt::print(stderr, "it begins as session {} stood after step {}{}: {} log rows, {} messages\n",
              options.parent, options.order, options.has_edit ? ", whose words are edited" : "",
              branched->rows, branched->messages);
+  if (!options.version.empty() || !options.flow.empty())
+    fmt::print(stderr, "it goes on under version {} of its flow\n", branched->flow_version);
   say_how_to_go_on(*branched);
   return kExitDone;
 }
@@ -114,8 +168,17 @@ void add_session_branch(CLI::App& session, Context& context) {
   branching->add_option("--edit", options->edit,
                         "What that step says instead; - reads it from standard input");
   branching->add_option("--model", context.flags.model, "Another model from there on, as for run");
+  auto* version = branching->add_option("--flow-version", options->version,
+                                        "Another version of its flow from there on: a number, or "
+                                        "latest");
+  branching
+      ->add_option("--flow", options->flow,
+                   "The same flow's changed text from there on: a file, which is stored as a new "
+                   "version")
+      ->excludes(version);
   branching->footer(
       "Example: tertulia session branch 7 --at 5 --edit \"No. I disagree.\"\n"
+      "         tertulia session branch 7 --at 5 --flow ./better.yaml\n"
       "         tertulia session log 7 shows the orders");
   run_on_parse(*branching, [&context, options, branching] {
     options->has_topic = branching->count("--topic") > 0;

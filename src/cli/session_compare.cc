@@ -47,11 +47,9 @@ base::Result<Compared> load_compared(db::Connection& reader, engine::FlowCache& 
   auto log = store::load_log(reader, id);
   if (!log) return log.error();
   one.steps = static_cast<std::int64_t>(log->size());
-  const auto& flow = *one.session.flow;
   for (const auto& each : *log)
-    for (std::size_t i = 0; i < flow.step_ids.size(); ++i)
-      if (flow.step_ids[i] == each.step_id && flow.program.steps[i].kind() == "speak")
-        one.step_time_ms += each.duration_ms.value_or(0);
+    if (const auto* step = one.session.step_of(each); step != nullptr && step->kind() == "speak")
+      one.step_time_ms += each.duration_ms.value_or(0);
   std::set<std::string> profiles;
   for (const auto& role : one.session.cast.roles) profiles.insert(role.profile);
   one.models.assign(profiles.begin(), profiles.end());

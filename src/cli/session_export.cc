@@ -27,14 +27,29 @@ base::Result<Exported> load_exported(db::Connection& reader, model::Id id) {
   return Exported{*std::move(whole), *std::move(session)};
 }
 
-base::Result<ArchivedFlow> load_flow_of(db::Connection& reader, const model::Session& row) {
-  auto version = store::load_flow_version(reader, row.flow_version_id.value_or(0));
+base::Result<ArchivedVersion> load_version(db::Connection& reader, model::Id id) {
+  auto version = store::load_flow_version(reader, id);
   if (!version) return version.error();
-  auto flow = store::load_flow(reader, version->flow_template_id);
-  if (!flow) return flow.error();
-  auto steps = store::load_flow_steps(reader, version->id);
+  auto steps = store::load_flow_steps(reader, id);
   if (!steps) return steps.error();
-  return ArchivedFlow{*std::move(flow), *std::move(version), *std::move(steps)};
+  return ArchivedVersion{*std::move(version), *std::move(steps)};
+}
+
+base::Result<ArchivedFlow> load_flow_of(db::Connection& reader,
+                                        const engine::SessionData& session) {
+  ArchivedFlow archived;
+  auto current = load_version(reader, session.flow->version_id);
+  if (!current) return current.error();
+  archived.current = *std::move(current);
+  auto flow = store::load_flow(reader, archived.current.version.flow_template_id);
+  if (!flow) return flow.error();
+  archived.flow = *std::move(flow);
+  for (const auto& each : session.earlier) {
+    auto earlier = load_version(reader, each->version_id);
+    if (!earlier) return earlier.error();
+    archived.earlier.push_back(*std::move(earlier));
+  }
+  return archived;
 }
 
 json::object head_json(const Exported& exported) {
@@ -99,7 +114,7 @@ base::Result<std::string> export_session(db::Connection& reader, model::Id sessi
     std::erase_if(exported->whole.messages,
                   [](const auto& message) { return message.position.value_or(1) < 0; });
   if (format == "json" || format == "jsonl") {
-    auto flow = load_flow_of(reader, exported->whole.row);
+    auto flow = load_flow_of(reader, exported->session);
     if (!flow) return flow.error();
     const json::object archive =
         to_archive(head_json(*exported), exported->whole, *flow, exported->session);

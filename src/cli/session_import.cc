@@ -66,8 +66,18 @@ class Import final {
     cast_ = *std::move(cast);
     if (auto state = flow::State::from_text(whole_.state); !state)
       return state.error().in("machine_state");
-    if (auto program = flow::Program::from_rows(snapshot_.header, flow_.steps); !program)
+    if (auto program = flow::Program::from_rows(snapshot_.header, flow_.current.steps); !program)
       return program.error().in("flow_source.steps");
+    if (snapshot_.earlier.size() != flow_.earlier.size())
+      return base::Error{.code = base::Code::invalid,
+                         .message = fmt::format("flow_source.earlier has {} versions, and "
+                                                "flow_snapshot.earlier_versions {}",
+                                                flow_.earlier.size(), snapshot_.earlier.size())};
+    for (std::size_t i = 0; i < flow_.earlier.size(); ++i)
+      if (auto program =
+              flow::Program::from_rows(snapshot_.earlier[i].header, flow_.earlier[i].steps);
+          !program)
+        return program.error().in(fmt::format("flow_source.earlier[{}].steps", i));
     for (flow::CastRole& role : cast_.roles) keep_own_keys_only(role.profile, role.model);
     for (auto& [name, model] : snapshot_.models) keep_own_keys_only(name, model);
     return {};
@@ -92,61 +102,94 @@ class Import final {
       imported_.without_key.push_back(name);
   }
 
-  // The version with this very text, under the flow's name or the name of earlier imports; else it
-  // is stored. What `run NAME` performs is not changed: where the name is taken by another text,
-  // the import has a name of its own.
+  // The flow's versions, those before the session's own first.
+  [[nodiscard]] std::vector<const ArchivedVersion*> versions() const {
+    std::vector<const ArchivedVersion*> all;
+    for (const ArchivedVersion& each : flow_.earlier) all.push_back(&each);
+    all.push_back(&flow_.current);
+    return all;
+  }
+
+  // The versions with these very texts, under the flow's name or the name of earlier imports; else
+  // they are stored. What `run NAME` performs is not changed: where the name is taken by another
+  // text, the import has a name of its own.
   base::Result<void> find_flow(db::Connection& connection) {
     const std::string apart = flow_.flow.name + "-imported";
     // A shipped flow is this program's own; any other text under its name is not.
     const service::ShippedFlow* shipped = service::find_shipped_flow(flow_.flow.name);
-    const bool is_shipped = shipped != nullptr && shipped->source == flow_.version.source;
+    const bool is_shipped = shipped != nullptr && shipped->source == flow_.current.version.source;
     bool is_free = shipped == nullptr || is_shipped;
     for (const std::string& name : {flow_.flow.name, apart}) {
       auto known = store::find_flow(connection, name);
       if (!known) return known.error();
       if (!*known) continue;
       if (name == flow_.flow.name) is_free = false;
-      auto versions = store::list_flow_versions(connection, (*known)->id);
-      if (!versions) return versions.error();
-      for (const model::FlowVersion& version : *versions) {
-        if (version.source_sha256 != flow_.version.source_sha256) continue;
-        auto same = has_same_steps(connection, version.id);
+      here_.clear();
+      for (const ArchivedVersion* each : versions()) {
+        auto same = find_version(connection, (*known)->id, *each);
         if (!same) return same.error();
-        if (*same) return use(name, version);
+        if (*same) here_.push_back(**std::move(same));
+      }
+      if (here_.size() == versions().size()) return use(name);
+    }
+    const std::string name = is_free ? flow_.flow.name : apart;
+    here_.clear();
+    for (const ArchivedVersion* each : versions())
+      if (auto done = store_version(connection, name,
+                                    is_shipped ? service::kShippedOrigin : "imported", *each);
+          !done)
+        return done;
+    return use(name);
+  }
+
+  base::Result<std::optional<model::FlowVersion>> find_version(db::Connection& connection,
+                                                               Id template_id,
+                                                               const ArchivedVersion& wanted) {
+    auto known = store::list_flow_versions(connection, template_id);
+    if (!known) return known.error();
+    for (model::FlowVersion& version : *known) {
+      if (version.source_sha256 != wanted.version.source_sha256) continue;
+      auto steps = store::load_flow_steps(connection, version.id);
+      if (!steps) return steps.error();
+      if (std::equal(steps->begin(), steps->end(), wanted.steps.begin(), wanted.steps.end(),
+                     [](const model::FlowStep& a, const model::FlowStep& b) {
+                       return a.kind == b.kind && a.spec == b.spec;
+                     }))
+        return std::optional(std::move(version));
+    }
+    return std::optional<model::FlowVersion>();
+  }
+
+  base::Result<void> store_version(db::Connection& connection, const std::string& name,
+                                   std::string_view origin, const ArchivedVersion& archived) {
+    auto known = store::find_flow(connection, name);
+    if (!known) return known.error();
+    if (*known) {
+      auto same = find_version(connection, (*known)->id, archived);
+      if (!same) return same.error();
+      if (*same) {
+        here_.push_back(**std::move(same));
+        return {};
       }
     }
     store::NewFlowVersion wanted;
-    wanted.name = is_free ? flow_.flow.name : apart;
+    wanted.name = name;
     wanted.title = flow_.flow.description.value_or(flow_.flow.name);
     wanted.topic = flow_.flow.topic.value_or("");
-    wanted.origin = is_shipped ? std::string(service::kShippedOrigin) : "imported";
-    wanted.source_format = flow_.version.source_format;
-    wanted.source = flow_.version.source;
-    wanted.steps = flow_.steps;
+    wanted.origin = origin;
+    wanted.source_format = archived.version.source_format;
+    wanted.source = archived.version.source;
+    wanted.steps = archived.steps;
     wanted.now = base::Clock::system().now();
     auto saved = store::save_flow_within(connection, wanted);
     if (!saved) return saved.error();
-    if (!saved->is_new)
-      return base::Error{
-          .code = base::Code::invalid,
-          .message = fmt::format("its flow '{}' is here with the same text, but with other steps",
-                                 wanted.name),
-          .remedy =
-              "it was compiled by another release: import it into a database of its own (--db)"};
-    imported_.flow_is_new = true;
-    return use(wanted.name, saved->version);
+    if (&archived == &flow_.current) imported_.flow_is_new = true;
+    here_.push_back(std::move(saved->version));
+    return {};
   }
 
-  base::Result<bool> has_same_steps(db::Connection& connection, Id version) {
-    auto steps = store::load_flow_steps(connection, version);
-    if (!steps) return steps.error();
-    return std::equal(steps->begin(), steps->end(), flow_.steps.begin(), flow_.steps.end(),
-                      [](const model::FlowStep& a, const model::FlowStep& b) {
-                        return a.kind == b.kind && a.spec == b.spec;
-                      });
-  }
-
-  base::Result<void> use(const std::string& name, const model::FlowVersion& version) {
+  base::Result<void> use(const std::string& name) {
+    const model::FlowVersion& version = here_.back();
     whole_.row.flow_template_id = version.flow_template_id;
     whole_.row.flow_version_id = version.id;
     imported_.flow = name;
@@ -156,10 +199,13 @@ class Import final {
 
   // From the ids of the steps there to those of the steps here; snapshots and library likewise.
   base::Result<void> move_to_flow(db::Connection& connection) {
-    auto steps = store::load_flow_steps(connection, *whole_.row.flow_version_id);
-    if (!steps) return steps.error();
     std::map<Id, Id> here;
-    for (std::size_t i = 0; i < steps->size(); ++i) here.emplace(flow_.steps[i].id, (*steps)[i].id);
+    for (std::size_t i = 0; i < here_.size(); ++i) {
+      auto steps = store::load_flow_steps(connection, here_[i].id);
+      if (!steps) return steps.error();
+      const auto& there = versions()[i]->steps;
+      for (std::size_t k = 0; k < steps->size(); ++k) here.emplace(there[k].id, (*steps)[k].id);
+    }
     for (auto& row : whole_.log) {
       const auto step = here.find(row.step_id);
       if (step == here.end())
@@ -176,6 +222,8 @@ class Import final {
     for (auto& role : whole_.roles) role.role_id.reset();  // the library is another one
     snapshot_.flow = imported_.flow;
     snapshot_.version = imported_.flow_version;
+    for (std::size_t i = 0; i < snapshot_.earlier.size(); ++i)
+      snapshot_.earlier[i].version = here_[i].number;
     snapshot_.branched_from.reset();  // a number of the other database's
     whole_.row.flow_snapshot = snapshot_.to_text();
     whole_.row.roles_snapshot = cast_.to_text();
@@ -203,6 +251,7 @@ class Import final {
   Context& context_;
   store::WholeSession whole_;
   ArchivedFlow flow_;
+  std::vector<model::FlowVersion> here_;  // what its versions are here
   engine::FlowSnapshot snapshot_;
   flow::Cast cast_;
   Imported imported_;

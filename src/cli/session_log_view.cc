@@ -71,30 +71,27 @@ void print_full(const model::StepExecutionLog& row, const std::vector<store::Cal
 }  // namespace
 
 std::string log_step_words(const engine::SessionData& session, const model::StepExecutionLog& row) {
-  const auto& ids = session.flow->step_ids;
-  for (size_t i = 0; i < ids.size(); ++i) {
-    if (ids[i] != row.step_id) continue;
-    const flow::Instruction& step = session.program().steps[i];
-    const auto data = base::parse_json(row.result_data.value_or("{}"));
-    const auto named = [&](const std::string& ref) {
-      const flow::CastRole* role = session.cast.find(ref);
-      return role != nullptr ? role->name : ref;
-    };
-    const auto text = [&](std::string_view pointer) {
-      const json::value* found = data ? base::at_pointer(*data, pointer) : nullptr;
-      return found != nullptr && found->is_string() ? std::string(found->get_string())
-                                                    : std::string();
-    };
-    if (const std::string chosen = text("/chosen"); !chosen.empty())
-      return fmt::format("{} chooses {}", named(step.role()), named(chosen));
-    if (!step.says()) return step.label();
-    // Of a turn, or in a branch of each, the row knows who spoke.
-    std::string ref = step.role().empty() ? text("/role") : step.role();
-    if (ref.empty()) ref = text("/each");
-    return fmt::format("{}{}", ref.empty() ? step.label() : named(ref),
-                       step.name.empty() ? std::string() : " (" + step.name + ")");
-  }
-  return fmt::format("step {}", row.step_id);
+  const flow::Instruction* found_step = session.step_of(row);
+  if (found_step == nullptr) return fmt::format("step {}", row.step_id);
+  const flow::Instruction& step = *found_step;
+  const auto data = base::parse_json(row.result_data.value_or("{}"));
+  const auto named = [&](const std::string& ref) {
+    const flow::CastRole* role = session.cast.find(ref);
+    return role != nullptr ? role->name : ref;
+  };
+  const auto text = [&](std::string_view pointer) {
+    const json::value* found = data ? base::at_pointer(*data, pointer) : nullptr;
+    return found != nullptr && found->is_string() ? std::string(found->get_string())
+                                                  : std::string();
+  };
+  if (const std::string chosen = text("/chosen"); !chosen.empty())
+    return fmt::format("{} chooses {}", named(step.role()), named(chosen));
+  if (!step.says()) return step.label();
+  // Of a turn, or in a branch of each, the row knows who spoke.
+  std::string ref = step.role().empty() ? text("/role") : step.role();
+  if (ref.empty()) ref = text("/each");
+  return fmt::format("{}{}", ref.empty() ? step.label() : named(ref),
+                     step.name.empty() ? std::string() : " (" + step.name + ")");
 }
 
 namespace {

@@ -7,14 +7,14 @@
 #include <set>
 #include <utility>
 
+#include "engine/branch_cast.h"
+#include "engine/branch_events.h"
 #include "engine/branch_point.h"
-#include "engine/casting.h"
 #include "engine/commit_builder.h"
 #include "engine/explain.h"
 #include "engine/session_record.h"
 #include "flow/asked.h"
-#include "flow/output_schema.h"
-#include "store/flows.h"
+#include "flow/version_change.h"
 #include "store/leases.h"
 
 namespace tertulia::engine {
@@ -42,7 +42,11 @@ class Branching final {
         state_(point.state()) {}
 
   base::Result<BranchedSession> run() {
-    if (auto done = find_event(); !done) return done.error();
+    if (auto done = find_flow(); !done) return done.error();
+    auto events =
+        events_of_branch(point_, wish_, flow_->program, variables_, changes_version_, state_);
+    if (!events) return events.error();
+    events_ = *std::move(events);
     if (auto done = insert(); !done) return done.error();
     if (auto done = go_on(); !done) return done.error();
     if (auto done = prove(); !done) return done.error();
@@ -50,113 +54,56 @@ class Branching final {
   }
 
  private:
-  // What happens first in the branch: what happened there, or what is said instead.
-  base::Result<void> find_event() {
-    if (wish_.edit && (cut_ == nullptr || cut_->execution_order != wish_.at))
-      return base::Error{
-          .code = base::Code::invalid,
-          .message = fmt::format("step {} of session {} says nothing that could be edited",
-                                 wish_.at, wish_.parent),
-          .remedy = fmt::format("tertulia session log {} shows who speaks where", wish_.parent)};
+  // The version under which the branch goes on: the one that is wanted, else the parent's.
+  base::Result<void> find_flow() {
+    flow_ = parent_.flow;
+    variables_ = parent_.snapshot.variables;
+    if (wish_.version) {
+      auto flow =
+          flows_.load(connection_, wish_.version->row->id, wish_.version->program->header_json());
+      if (!flow) return flow.error();
+      flow_ = *std::move(flow);
+    }
+    state_.limits = limits_of_branch(point_, wish_);
+    if (flow_->version_id == point_.flow().version_id) return {};
     if (cut_ == nullptr) {
-      events_.emplace_back(flow::Start{.variables = parent_.snapshot.variables,
-                                       .limits = state_.limits,
-                                       .played = parent_.snapshot.played});
+      auto variables = flow::variables_of_version(flow_->program, variables_);
+      if (!variables) return does_not_fit(variables.error());
+      variables_ = *std::move(variables);
       return {};
     }
-    if (cut_->status == StepStatus::skipped) {
-      if (wish_.edit)
-        return base::Error{.code = base::Code::invalid,
-                           .message = point_.words_of(*cut_) + " was skipped: it said nothing"};
-      events_.emplace_back(flow::Skip{});
-      return {};
-    }
-    return wish_.edit ? edit() : answer_again();
-  }
-
-  base::Result<void> answer_again() {
-    auto data = base::parse_json(cut_->result_data.value_or("{}"));
-    if (!data) return data.error().in(point_.words_of(*cut_));
-    static const json::object kNothing;
-    const json::object& recorded = data->is_object() ? data->get_object() : kNothing;
-    flow::Answered answered;
-    answered.duration_ms = cut_->duration_ms.value_or(0);
-    if (const json::value* judges = recorded.if_contains("judges");
-        judges != nullptr && judges->is_array()) {
-      // Each judge was asked once, the last at the row's last attempt.
-      const auto& all = judges->get_array();
-      state_.open->attempt -= std::min<std::int64_t>(state_.open->attempt - 1,
-                                                     static_cast<std::int64_t>(all.size()) - 1);
-      for (const json::value& judgement : all) {
-        flow::Answered judged = answered;
-        judged.output = judgement;
-        if (&judgement == &all.back()) judged.spent = flow::spent_in(recorded);
-        events_.emplace_back(std::move(judged));
-      }
-      return {};
-    }
-    const flow::Instruction& step = *point_.instruction_of(*cut_);
-    if (step.says()) {
-      const auto position = static_cast<std::size_t>(state_.last_position);
-      if (position >= whole_.messages.size())
-        return base::Error{.code = base::Code::conflict,
-                           .message = point_.words_of(*cut_) + " has lost its message",
-                           .remedy = fmt::format("tertulia session replay {}", wish_.parent)};
-      answered.text = whole_.messages[position].content;
-    }
-    static const std::set<std::string_view> kOwn = {"output", "message_id", "position",
-                                                    "tokens", "cost_usd",   "role",
-                                                    "turn",   "chosen",     "fell_to_next"};
-    for (const auto& member : recorded) {
-      if (member.key() == "output") answered.output = member.value();
-      if (!kOwn.contains(std::string_view(member.key())))
-        answered.data[member.key()] = member.value();
-    }
-    // Its limits count what the row had used, though the branch did not pay it.
-    answered.spent = flow::spent_in(recorded);
-    events_.emplace_back(std::move(answered));
+    auto moved = flow::move_to_version(point_.flow().program, flow_->program, state_);
+    if (!moved) return does_not_fit(moved.error());
+    state_ = *std::move(moved);
+    changes_version_ = true;
     return {};
   }
 
-  base::Result<void> edit() {
-    const flow::Instruction& step = *point_.instruction_of(*cut_);
-    flow::Answered answered;
-    answered.text = *wish_.edit;
-    answered.duration_ms = cut_->duration_ms.value_or(0);
-    answered.data["edited"] = true;
-    if (!step.says())
-      return base::Error{.code = base::Code::invalid,
-                         .message = point_.words_of(*cut_) + " says nothing that could be edited"};
-    if (const auto* person = std::get_if<flow::AskPerson>(&step.step)) {
-      auto accepted = person->accept(answered.text);
-      if (!accepted) return accepted.error();
-      answered.text = *std::move(accepted);
-    } else if (answered.text.find_first_not_of(" \t\r\n") == std::string::npos) {
-      return base::Error{.code = base::Code::invalid,
-                         .message = "the edited words of " + point_.words_of(*cut_) + " are empty"};
-    }
-    if (const auto* speak = std::get_if<flow::Speak>(&step.step); speak && speak->output) {
-      auto schema = flow::OutputSchema::compile(*speak->output);
-      if (!schema) return schema.error();
-      auto output = schema->parse_output(answered.text);
-      if (!output)
-        return base::Error{
-            .code = base::Code::invalid,
-            .message = fmt::format("the edited words do not fit the output of {}: {}",
-                                   point_.words_of(*cut_), output.error().message)};
-      answered.output = *std::move(output);
-    }
-    events_.emplace_back(std::move(answered));
-    return {};
+  [[nodiscard]] std::int64_t version_number() const {
+    return wish_.version ? wish_.version->row->number : parent_.flow_version;
+  }
+
+  [[nodiscard]] base::Error does_not_fit(const base::Error& error) const {
+    const std::string there =
+        cut_ == nullptr ? fmt::format("session {}", wish_.parent) : point_.words_of(*cut_);
+    return {.code = base::Code::invalid,
+            .message = fmt::format("version {} of the flow '{}' cannot take over at {}: {}",
+                                   version_number(), parent_.flow_name, there, error.message),
+            .remedy =
+                "branch at another step (tertulia session log shows them), or change the flow "
+                "so that it has what is missing"};
   }
 
   // ---- the copy
   // -----------------------------------------------------------------------------------
 
   base::Result<void> insert() {
+    auto cast = cast_of_branch(connection_, point_, wish_);
+    if (!cast) return cast.error();
     store::WholeSession copy;
     copy.row = whole_.row;
     copy.row.status = state_.status;
+    copy.row.flow_version_id = flow_->version_id;
     copy.row.current_step_id = cut_ != nullptr ? std::optional(cut_->step_id) : std::nullopt;
     copy.row.current_round = state_.round;
     copy.row.executed_steps_count = state_.last_order;
@@ -166,15 +113,25 @@ class Branching final {
     copy.row.result.reset();
     copy.row.ended_at.reset();
     if (wish_.topic) copy.row.topic = *wish_.topic;
-    copy.roles = whole_.roles;
-    auto cast = cast_of_branch(copy.roles);
-    if (!cast) return cast.error();
-    copy.row.roles_snapshot = cast->to_text();
-    const bool asks_otherwise = copy.row.roles_snapshot != parent_.cast.to_text() ||
-                                copy.row.topic.value_or("") != parent_.topic;
-    copy.row.flow_snapshot = snapshot_of_branch(asks_otherwise).to_text();
-    copy.messages.assign(whole_.messages.begin(), whole_.messages.begin() + state_.last_position);
-    copy.log = rows_of_branch();
+    copy.roles = cast->roles;
+    copy.row.roles_snapshot = cast->cast.to_text();
+    asks_otherwise_ = copy.row.roles_snapshot != parent_.cast.to_text() ||
+                      copy.row.topic.value_or("") != parent_.topic || changes_version_;
+    const FlowSnapshot snapshot = snapshot_of_branch(*cast);
+    copy.row.flow_snapshot = snapshot.to_text();
+    copy.messages = messages_of_branch();
+    if (asks_otherwise_) {
+      SessionData asking = parent_;
+      asking.topic = copy.row.topic.value_or("");
+      asking.flow = flow_;
+      asking.snapshot = snapshot;
+      asking.cast = cast->cast;
+      auto shown = shown_to(asking, record_of(asking), opened_before());
+      if (!shown) return shown.error();
+      copy.log = rows_of_branch(*shown);
+    } else {
+      copy.log = rows_of_branch({});
+    }
     copy.state = state_.to_text();
     auto id = store::insert_whole_session(connection_, copy);
     if (!id) return id.error();
@@ -182,46 +139,76 @@ class Branching final {
     return {};
   }
 
-  base::Result<flow::Cast> cast_of_branch(const std::vector<model::SessionRole>& roles) {
-    flow::Cast cast = parent_.cast;
-    if (!wish_.model) return cast;
-    auto library = store::list_roles(connection_);
-    if (!library) return library.error();
-    for (flow::CastRole& role : cast.roles) {
-      const flow::RoleDeclaration* declared = parent_.program().role(role.ref);
-      if (declared == nullptr) continue;
-      std::optional<std::string> settings;  // the stored role's
-      for (const auto& bound : roles)
-        for (const auto& stored : *library)
-          if (bound.role_ref == role.ref && bound.role_id == stored.id) settings = stored.settings;
-      if (auto done = recast(role, *declared, settings, *wish_.model); !done) return done.error();
-    }
-    return cast;
-  }
-
-  FlowSnapshot snapshot_of_branch(bool asks_otherwise) const {
-    const std::int64_t last = cut_ != nullptr ? cut_->execution_order : 0;
+  FlowSnapshot snapshot_of_branch(const BranchCast& cast) const {
+    const std::int64_t last = state_.last_order;
     FlowSnapshot snapshot = parent_.snapshot;
+    snapshot.version = version_number();
+    if (wish_.version) {
+      snapshot.source_sha256 = wish_.version->row->source_sha256;
+      snapshot.header = wish_.version->program->header_json();
+    }
+    snapshot.limits = state_.limits;
+    snapshot.variables = variables_;
+    snapshot.models = cast.models;
+    // Those before the one in force at the step, and that one, if it is not gone on with.
+    snapshot.earlier.resize(point_.versions_before());
+    if (changes_version_) {
+      FlowSnapshot::EarlierVersion before{.version = parent_.snapshot.version,
+                                          .source_sha256 = parent_.snapshot.source_sha256,
+                                          .header = parent_.snapshot.header};
+      if (point_.versions_before() < parent_.snapshot.earlier.size())
+        before = parent_.snapshot.earlier[point_.versions_before()];
+      before.until = cut_->execution_order;
+      before.rows = last;
+      snapshot.earlier.push_back(std::move(before));
+    }
     snapshot.branched_from = {.session = wish_.parent, .order = wish_.at};
-    snapshot.inherited_rows = asks_otherwise ? last : std::min(snapshot.inherited_rows, last);
+    snapshot.inherited_rows = asks_otherwise_ ? last : std::min(snapshot.inherited_rows, last);
     snapshot.inherited_rehearsal = cut_ != nullptr && parent_.is_rehearsed();
     snapshot.adopted_rows = std::min(snapshot.adopted_rows, last);
     snapshot.adopted_messages = std::min(snapshot.adopted_messages, state_.last_position);
     return snapshot;
   }
 
-  // The rows up to the cut, which and the blocks around it are open again.
-  std::vector<model::StepExecutionLog> rows_of_branch() const {
+  // Those that have their place by then, and what branches have said that are under way.
+  std::vector<model::Message> messages_of_branch() const {
+    std::vector<model::Message> copied(whole_.messages.begin(),
+                                       whole_.messages.begin() + state_.last_position);
+    std::set<std::int64_t> said;
+    state_.each_strand(
+        [&](const flow::Strand& strand) { said.insert(strand.said.begin(), strand.said.end()); });
+    for (const std::int64_t order : said)
+      if (const auto* message = point_.message_of(*point_.row(order))) {
+        copied.push_back(*message);
+        copied.back().position = -order;
+      }
+    return copied;
+  }
+
+  // The rows that are open: steps that ask somebody, and the blocks around them.
+  [[nodiscard]] std::set<std::int64_t> opened_before() const {
+    std::set<std::int64_t> open;
+    state_.each_strand([&](const flow::Strand& strand) {
+      if (strand.open) open.insert(strand.open->order);
+      for (const flow::Strand::Frame& frame : strand.frames) open.insert(frame.order);
+    });
+    return open;
+  }
+
+  // The rows up to there. What is open and will be asked otherwise than it was is shown `shown`.
+  std::vector<model::StepExecutionLog> rows_of_branch(
+      const std::map<std::int64_t, json::object>& shown) const {
     std::vector<model::StepExecutionLog> copied;
     if (cut_ == nullptr) return copied;
-    std::set<std::int64_t> open = {cut_->execution_order};
-    for (const auto* block : point_.around(*cut_)) open.insert(block->execution_order);
+    const std::set<std::int64_t> open = opened_before();
     for (const auto& row : whole_.log) {
-      if (row.execution_order > cut_->execution_order) break;
+      if (row.execution_order > state_.last_order) break;
       copied.push_back(row);
       if (!open.contains(row.execution_order)) continue;
       auto& opened = copied.back();
-      opened.status = &row == cut_ ? state_.open->status : StepStatus::running;
+      const flow::Strand* strand = state_.strand_of(row.execution_order);
+      opened.status = strand != nullptr ? strand->open->status : StepStatus::running;
+      if (strand != nullptr) opened.attempt_count = strand->open->attempt;
       opened.result_type.reset();
       opened.result_data.reset();
       opened.condition_evaluation.reset();
@@ -230,6 +217,9 @@ class Branching final {
       opened.duration_ms.reset();
       opened.memory_usage_mb.reset();
       opened.completed_at.reset();
+      const auto other = shown.find(row.execution_order);
+      if (&row != cut_ && other != shown.end())
+        opened.context_snapshot = base::to_text(other->second);
     }
     return copied;
   }
@@ -241,17 +231,14 @@ class Branching final {
   base::Result<void> go_on() {
     auto session = load_session_data(connection_, flows_, branched_.id);
     if (!session) return session.error();
-    SessionRecord record(
-        session->topic, session->seed,
-        [this](std::int64_t first, std::int64_t last) { return messages_between(first, last); });
-    for (std::int64_t i = 1; i <= state_.last_position; ++i)
-      record.add(to_said(whole_.messages[static_cast<std::size_t>(i - 1)], parent_));
-    for (const std::int64_t order : flow::outputs_in_use(state_))
-      if (auto output = output_of(order)) record.put_out(order, *std::move(output));
+    SessionRecord record = record_of(*session);
     auto effects = advance(*session, record);
     if (!effects) return effects.error();
 
-    auto shown = shown_to_next(*session, record, *effects);
+    std::set<std::int64_t> opened;
+    for (const flow::Effect& effect : *effects)
+      if (const auto* row = std::get_if<flow::OpenRow>(&effect)) opened.insert(row->order);
+    auto shown = shown_to(*session, record, opened);
     if (!shown) return shown.error();
     std::map<std::int64_t, const json::object*> snapshots;
     for (const auto& [order, snapshot] : *shown) snapshots[order] = &snapshot;
@@ -271,8 +258,20 @@ class Branching final {
     if (auto done = store::apply(connection_, built.commit); !done) return done;
     branched_.rows = state_.last_order;
     branched_.messages = state_.last_position;
+    branched_.flow_version = version_number();
     branched_.status = state_.status;
     return store::release_lease(connection_, branched_.id, **token);
+  }
+
+  // What was said and put out up to there.
+  SessionRecord record_of(const SessionData& session) const {
+    SessionRecord record(
+        session.topic, session.seed,
+        [this](std::int64_t first, std::int64_t last) { return messages_between(first, last); });
+    for (const auto& message : messages_of_branch()) record.add(to_said(message, parent_));
+    for (const std::int64_t order : flow::outputs_in_use(state_))
+      if (auto output = output_of(order)) record.put_out(order, *std::move(output));
+    return record;
   }
 
   base::Result<std::vector<flow::Effect>> advance(const SessionData& session,
@@ -296,18 +295,14 @@ class Branching final {
     return effects;
   }
 
-  // The context snapshots of the rows that are opened.
-  base::Result<std::map<std::int64_t, json::object>> shown_to_next(
+  // The context snapshots of those of these rows that are open.
+  base::Result<std::map<std::int64_t, json::object>> shown_to(
       const SessionData& session, const SessionRecord& record,
-      const std::vector<flow::Effect>& effects) const {
+      const std::set<std::int64_t>& rows) const {
     std::map<std::int64_t, json::object> shown;
     for (const flow::Strand* strand : state_.open_strands()) {
       const std::int64_t order = strand->open->order;
-      const bool opens = std::any_of(effects.begin(), effects.end(), [&](const auto& effect) {
-        const auto* row = std::get_if<flow::OpenRow>(&effect);
-        return row != nullptr && row->order == order;
-      });
-      if (!opens) continue;
+      if (!rows.contains(order)) continue;
       if (flow::waits_for_person(session.program(), state_, *strand)) {
         shown.emplace(order, question_snapshot(session, state_, *strand, record));
         continue;
@@ -353,16 +348,19 @@ class Branching final {
     return *output;
   }
 
-  // What happened in the parent happened when it happened there.
+  // What happened in the parent happened when it happened there. Under another version that is the
+  // answer alone.
   void keep_times(store::Commit& commit) const {
-    for (auto& closed : commit.closed)
-      if (const auto* row = point_.row(closed.order); row != nullptr && row->completed_at) {
-        closed.completed_at = *row->completed_at;
-        closed.memory_mb = row->memory_usage_mb.value_or(0);
-      }
-    for (auto& message : commit.said)
-      message.created_at =
-          whole_.messages[static_cast<std::size_t>(message.position.value_or(1) - 1)].created_at;
+    if (cut_ == nullptr && flow_->version_id != point_.flow().version_id) return;
+    for (auto& closed : commit.closed) {
+      const auto* row = point_.row(closed.order);
+      if (row == nullptr || !row->completed_at || (changes_version_ && row != cut_)) continue;
+      closed.completed_at = *row->completed_at;
+      closed.memory_mb = row->memory_usage_mb.value_or(0);
+    }
+    if (const auto* said = point_.said())
+      for (auto& message : commit.said) message.created_at = said->created_at;
+    if (changes_version_) return;
     for (auto& opened : commit.opened) {
       const auto* row = point_.row(opened.order);
       if (row == nullptr || row->step_id != opened.step_id || !row->created_at) continue;
@@ -403,6 +401,10 @@ class Branching final {
   const store::WholeSession& whole_;          // the parent's
   const model::StepExecutionLog* const cut_;  // null: the branch begins at the beginning
   flow::State state_;  // the parent's before the cut was answered, then the branch's
+  std::shared_ptr<const PerformableFlow> flow_;  // under which it goes on
+  bool changes_version_ = false;                 // ... other than the one before the cut
+  bool asks_otherwise_ = false;  // with another topic, cast or version than the parent
+  std::map<std::string, json::value, std::less<>> variables_;  // as it starts
   std::vector<flow::Event> events_;
   BranchedSession branched_;
 };

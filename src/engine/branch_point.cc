@@ -3,13 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <iterator>
 
 #include "flow/replay.h"
 
 namespace tertulia::engine {
 
-using model::SessionStatus;
 using model::StepStatus;
 
 base::Result<BranchPoint> BranchPoint::find(db::Connection& connection, FlowCache& flows, Id parent,
@@ -17,7 +15,6 @@ base::Result<BranchPoint> BranchPoint::find(db::Connection& connection, FlowCach
   BranchPoint point;
   if (auto done = point.read(connection, flows, parent); !done) return done.error();
   if (auto done = point.find_step(at); !done) return done.error();
-  if (auto done = point.find_state(); !done) return done.error();
   return point;
 }
 
@@ -32,6 +29,7 @@ base::Result<void> BranchPoint::read(db::Connection& connection, FlowCache& flow
     rows_.emplace(row.execution_order, &row);
     rows_by_id_.emplace(row.id, &row);
   }
+  for (const auto& message : whole_.messages) messages_.emplace(message.id, &message);
   return {};
 }
 
@@ -40,53 +38,62 @@ const BranchPoint::Row* BranchPoint::row(std::int64_t order) const {
   return found == rows_.end() ? nullptr : found->second;
 }
 
-std::vector<const BranchPoint::Row*> BranchPoint::around(const Row& row) const {
-  std::vector<const Row*> found;
-  for (const auto* at = &row; at->parent_log_id;) {
-    const auto parent = rows_by_id_.find(*at->parent_log_id);
-    if (parent == rows_by_id_.end()) break;
-    at = parent->second;
-    found.push_back(at);
-  }
-  return found;
+const model::Message* BranchPoint::message_of(const Row& row) const {
+  const auto data = base::parse_json(row.result_data.value_or("{}"));
+  const base::json::value* id = data ? base::at_pointer(*data, "/message_id") : nullptr;
+  if (id == nullptr || !id->is_int64()) return nullptr;
+  const auto found = messages_.find(id->get_int64());
+  return found == messages_.end() ? nullptr : found->second;
 }
 
-const flow::Instruction* BranchPoint::instruction_of(const Row& row) const {
-  const auto& ids = session_.flow->step_ids;
-  const auto found = std::find(ids.begin(), ids.end(), row.step_id);
-  if (found == ids.end()) return nullptr;
-  return &session_.program().steps[static_cast<std::size_t>(found - ids.begin())];
+const model::Message* BranchPoint::said() const {
+  if (step_ == nullptr || step_->status == StepStatus::skipped) return nullptr;
+  const flow::Instruction* step = session_.step_of(*step_);
+  if (step == nullptr || !step->says()) return nullptr;
+  if (const auto* message = message_of(*step_)) return message;
+  // Rows of the older system name no message: theirs is the next.
+  const auto next = static_cast<std::size_t>(state_.last_position);
+  return next < whole_.messages.size() ? &whole_.messages[next] : nullptr;
+}
+
+const PerformableFlow& BranchPoint::flow() const {
+  return versions_before_ < session_.earlier.size() ? *session_.earlier[versions_before_]
+                                                    : *session_.flow;
 }
 
 std::string BranchPoint::words_of(const Row& row) const {
-  const flow::Instruction* step = instruction_of(row);
+  const flow::Instruction* step = session_.step_of(row);
   return fmt::format("step {} of session {} ({})", row.execution_order, session_.id,
                      step != nullptr ? step->label() : "unknown");
 }
 
-bool BranchPoint::says(const Row& row) const {
-  const flow::Instruction* step = instruction_of(row);
-  if (step == nullptr) return false;
-  if (step->says() || std::holds_alternative<flow::Choice>(step->step)) return true;
-  // What a judge decided is not determined by what was said before.
-  return step->condition() != nullptr &&
-         row.result_data.value_or("").find("\"judges\"") != std::string::npos;
+base::Error BranchPoint::not_done(const Row& row) const {
+  const StepStatus status = row.status.value_or(StepStatus::pending);
+  if (status == StepStatus::skipped)
+    return {
+        .code = base::Code::invalid,
+        .message = words_of(row) + " was never answered: the session, or its block, ended first",
+        .remedy = "branch at a step before it"};
+  return {.code = base::Code::invalid,
+          .message = fmt::format("{} is not done: it is {}", words_of(row), model::to_text(status)),
+          .remedy = fmt::format("branch at a step before it, or go on first: tertulia session "
+                                "resume {}",
+                                session_.id)};
 }
 
-// A row that is skipped because its session was cancelled was left open, not passed.
-bool BranchPoint::is_done(const Row& row) const {
-  if (row.status == StepStatus::completed) return true;
-  return row.status == StepStatus::skipped &&
-         !(whole_.row.status == SessionStatus::terminated &&
-           row.execution_order == whole_.log.back().execution_order);
-}
-
-// What stands between the step and the order that is branched at is determined by the step, and
-// will be written anew.
+// A row that asks somebody is branched at itself. What stands between two such rows is determined
+// by the first, and will be written anew: any other row is branched at the row whose answer led to
+// it.
 base::Result<void> BranchPoint::find_step(std::int64_t at) {
-  if (at == 0) return {};
-  const auto found = rows_.find(at);
-  if (found == rows_.end()) {
+  auto stored = flow::State::from_text(whole_.state);
+  if (!stored) return stored.error();
+  const flow::Limits limits = stored->limits;
+  if (at == 0) {
+    state_.limits = limits;
+    return {};
+  }
+  const Row* wanted = row(at);
+  if (wanted == nullptr) {
     std::string has = "it has not begun";
     if (!rows_.empty())
       has = fmt::format("its log has {} to {}", rows_.begin()->first, rows_.rbegin()->first);
@@ -95,64 +102,28 @@ base::Result<void> BranchPoint::find_step(std::int64_t at) {
         .message = fmt::format("session {} has no step {}: {}", session_.id, at, has),
         .remedy = fmt::format("tertulia session log {}", session_.id)};
   }
-  for (auto row = std::make_reverse_iterator(std::next(found)); row != rows_.rend(); ++row) {
-    if (!says(*row->second)) continue;
-    step_ = row->second;
-    break;
-  }
-  if (step_ == nullptr) return {};
-  if (!is_done(*step_))
-    return base::Error{
-        .code = base::Code::invalid,
-        .message = fmt::format("{} is not done: it is {}", words_of(*step_),
-                               model::to_text(step_->status.value_or(StepStatus::pending))),
-        .remedy = fmt::format("branch at a step before it, or go on first: tertulia session "
-                              "resume {}",
-                              session_.id)};
-  if (auto cuts = check_blocks(*found->second); !cuts) return cuts;
-  return check_blocks(*step_);
-}
 
-base::Result<void> BranchPoint::check_blocks(const Row& row) const {
-  for (const auto* block : around(row)) {
-    const flow::Instruction* step = instruction_of(*block);
-    if (step == nullptr || step->kind() != "parallel") continue;
-    return base::Error{
-        .code = base::Code::invalid,
-        .message = fmt::format("{} lies in the parallel block of step {}, which cannot be cut",
-                               words_of(row), block->execution_order),
-        .remedy = "branch at a step before the block, or at one that speaks after it"};
-  }
-  return {};
-}
-
-base::Result<void> BranchPoint::find_state() {
-  auto stored = flow::State::from_text(whole_.state);
-  if (!stored) return stored.error();
-  const flow::Limits limits = stored->limits;
-  if (step_ == nullptr) {
-    state_.limits = limits;
-    return {};
-  }
-  flow::ReplayInput input;
-  input.program = &session_.program();
-  input.step_ids = session_.flow->step_ids;
-  input.variables = session_.snapshot.variables;
-  input.log = whole_.log;
-  for (const auto& message : whole_.messages) input.messages.push_back(to_said(message, session_));
-  input.topic = session_.topic;
-  input.stored = *std::move(stored);
-  input.adopted_rows = session_.snapshot.adopted_rows;
-  input.adopted_messages = session_.snapshot.adopted_messages;
-  bool found = false;
-  input.seed = session_.seed;
-  input.played = session_.snapshot.played;
-  const auto report = flow::replay(input, [&](const flow::State& at, const flow::Strand& strand) {
-    if (strand.number != 0 || strand.open->order != step_->execution_order) return;
-    state_ = at;
-    found = true;
-  });
-  if (!found) {
+  const flow::ReplayInput input =
+      replay_input(session_, *std::move(stored), whole_.log, whole_.messages);
+  bool asks = false;   // does the row ask somebody?
+  bool found = false;  // ... and was it answered?
+  std::size_t versions = 0;
+  const auto closes = [&](const flow::State& state, const flow::Strand& strand) {
+    const std::int64_t order = strand.open->order;
+    if (order == at || (!asks && state.last_order < at)) {
+      found = found || order == at;
+      state_ = state;
+      step_ = row(order);
+      versions_before_ = versions;
+    }
+    if (versions < input.earlier.size() && input.earlier[versions].until == order) ++versions;
+  };
+  const auto report = flow::replay(input, {.opened =
+                                               [&](const flow::State&, const flow::Strand& strand) {
+                                                 asks = asks || strand.open->order == at;
+                                               },
+                                           .closes = closes});
+  if (report.state.last_order < at) {
     std::string why;
     if (!report.disagreements.empty())
       why = fmt::format(" (step {}: {})", report.disagreements.front().order,
@@ -162,10 +133,46 @@ base::Result<void> BranchPoint::find_state() {
         .message = fmt::format("the log of session {} does not explain it{}", session_.id, why),
         .remedy = fmt::format("tertulia session replay {}", session_.id)};
   }
+  if (asks && !found) return not_done(*wanted);
+  if (step_ == nullptr) {
+    state_ = {};
+  } else {
+    if (auto cuts = check_blocks(*wanted); !cuts) return cuts;
+    if (auto cuts = check_blocks(*step_); !cuts) return cuts;
+    begin_attempts_anew();
+  }
   state_.limits = limits;
-  state_.open->attempt = step_->attempt_count.value_or(1);
-  state_.open->spent = {};
   return {};
+}
+
+// While a block is under way its branches go on, and what the branch would be is not settled.
+base::Result<void> BranchPoint::check_blocks(const Row& row) const {
+  for (const Row* block = &row; block->parent_log_id;) {
+    const auto around = rows_by_id_.find(*block->parent_log_id);
+    if (around == rows_by_id_.end()) break;
+    block = around->second;
+    const flow::Instruction* step = session_.step_of(*block);
+    if (step == nullptr || step->kind() != "parallel" || block->completed_at) continue;
+    return base::Error{
+        .code = base::Code::invalid,
+        .message = fmt::format("{} lies in the parallel block of step {}, which is not done",
+                               words_of(row), block->execution_order),
+        .remedy = fmt::format("branch at a step before the block, or go on first: tertulia session "
+                              "resume {}",
+                              session_.id)};
+  }
+  return {};
+}
+
+// Of the step that is branched at its attempts are inherited with its answer; what other branches
+// had under way is asked anew.
+void BranchPoint::begin_attempts_anew() {
+  state_.each_strand([&](flow::Strand& strand) {
+    if (!strand.open) return;
+    const bool is_cut = strand.open->order == step_->execution_order;
+    strand.open->attempt = is_cut ? step_->attempt_count.value_or(1) : 1;
+    strand.open->spent = {};
+  });
 }
 
 }  // namespace tertulia::engine

@@ -97,18 +97,8 @@ base::Result<Explanation> explain(db::Connection& connection, FlowCache& flows, 
   if (!unplaced) return unplaced.error();
   messages->insert(messages->end(), unplaced->begin(), unplaced->end());
 
-  flow::ReplayInput input;
-  input.program = &data->program();
-  input.step_ids = data->flow->step_ids;
-  input.variables = data->snapshot.variables;
-  input.log = *std::move(log);
-  for (const auto& message : *messages) input.messages.push_back(to_said(message, *data));
-  input.topic = data->topic;
-  input.stored = *std::move(state);
-  input.adopted_rows = data->snapshot.adopted_rows;
-  input.adopted_messages = data->snapshot.adopted_messages;
-  input.seed = data->seed;
-  input.played = data->snapshot.played;
+  const flow::ReplayInput input =
+      replay_input(*data, *std::move(state), *std::move(log), *messages);
 
   Explanation explanation;
   const WholeRecord record(input.messages, input.log, data->topic, data->seed);
@@ -141,7 +131,7 @@ base::Result<Explanation> explain(db::Connection& connection, FlowCache& flows, 
                            prepared->sha256));
     if (rebuilt) rebuilt({order, step.label(), *std::move(prepared)});
   };
-  explanation.replay = flow::replay(input, at_step);
+  explanation.replay = flow::replay(input, {.opened = at_step});
   return explanation;
 }
 

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "store/flows.h"
 #include "store/sessions.h"
 
@@ -14,6 +16,25 @@ base::Error damaged(std::string what) {
   return {.code = base::Code::storage,
           .message = "the session's flow_snapshot is damaged: " + std::move(what),
           .remedy = "tertulia db verify"};
+}
+
+base::Result<FlowSnapshot::EarlierVersion> earlier_version(const json::value& in) {
+  FlowSnapshot::EarlierVersion version;
+  const auto number = [&](std::string_view pointer, std::int64_t& into) {
+    const json::value* found = base::at_pointer(in, pointer);
+    if (found == nullptr || !found->is_int64()) return false;
+    into = found->get_int64();
+    return true;
+  };
+  const json::value *sha256 = base::at_pointer(in, "/source_sha256"),
+                    *header = base::at_pointer(in, "/header");
+  if (!number("/version", version.version) || !number("/until", version.until) ||
+      !number("/rows", version.rows) || sha256 == nullptr || !sha256->is_string() ||
+      header == nullptr || !header->is_object())
+    return damaged("one of its earlier_versions lacks a member");
+  version.source_sha256 = sha256->get_string();
+  version.header = header->get_object();
+  return version;
 }
 
 }  // namespace
@@ -63,6 +84,16 @@ std::string FlowSnapshot::to_text() const {
         json::object{{"session", branched_from->session}, {"order", branched_from->order}};
   if (inherited_rows > 0) out["inherited_rows"] = inherited_rows;
   if (inherited_rehearsal) out["inherited_rehearsal"] = true;
+  if (!earlier.empty()) {
+    json::array versions;
+    for (const EarlierVersion& each : earlier)
+      versions.push_back(json::object{{"version", each.version},
+                                      {"source_sha256", each.source_sha256},
+                                      {"header", each.header},
+                                      {"until", each.until},
+                                      {"rows", each.rows}});
+    out["earlier_versions"] = std::move(versions);
+  }
   if (!played.empty()) {
     json::array roles;
     for (const std::string& role : played) roles.emplace_back(role);
@@ -113,10 +144,31 @@ base::Result<FlowSnapshot> FlowSnapshot::from_text(std::string_view text) {
   const json::value* rehearsed = member("inherited_rehearsal");
   snapshot.inherited_rehearsal =
       rehearsed != nullptr && rehearsed->is_bool() && rehearsed->get_bool();
+  if (const json::value* earlier = member("earlier_versions"); earlier != nullptr) {
+    if (!earlier->is_array()) return damaged("earlier_versions is no list");
+    for (const json::value& each : earlier->get_array()) {
+      auto before = earlier_version(each);
+      if (!before) return before.error();
+      snapshot.earlier.push_back(*std::move(before));
+    }
+  }
   if (const json::value* played = member("played"); played != nullptr && played->is_array())
     for (const json::value& role : played->get_array())
       if (role.is_string()) snapshot.played.emplace(role.get_string());
   return snapshot;
+}
+
+const PerformableFlow& SessionData::flow_of_row(std::int64_t order) const {
+  for (std::size_t i = 0; i < earlier.size(); ++i)
+    if (order <= snapshot.earlier[i].rows) return *earlier[i];
+  return *flow;
+}
+
+const flow::Instruction* SessionData::step_of(const model::StepExecutionLog& row) const {
+  const PerformableFlow& version = flow_of_row(row.execution_order);
+  const auto found = std::find(version.step_ids.begin(), version.step_ids.end(), row.step_id);
+  if (found == version.step_ids.end()) return nullptr;
+  return &version.program.steps[static_cast<std::size_t>(found - version.step_ids.begin())];
 }
 
 bool SessionData::is_rehearsed() const {
@@ -150,6 +202,15 @@ base::Result<SessionData> load_session_data(db::Connection& connection, FlowCach
   auto roles = store::load_session_roles(connection, session);
   if (!roles) return roles.error();
   SessionData data;
+  for (const auto& before : snapshot->earlier) {
+    auto its_flow = store::load_flow(connection, row->flow_template_id.value_or(0));
+    if (!its_flow) return its_flow.error();
+    auto version = store::load_flow_version(connection, *its_flow, before.version);
+    if (!version) return version.error();
+    auto performed = flows.load(connection, version->id, before.header);
+    if (!performed) return performed.error();
+    data.earlier.push_back(*std::move(performed));
+  }
   data.id = session;
   data.topic = row->topic.value_or("");
   data.seed = static_cast<std::uint64_t>(row->seed.value_or(0));
@@ -163,6 +224,28 @@ base::Result<SessionData> load_session_data(db::Connection& connection, FlowCach
     data.role_refs.emplace(role.id, role.role_ref);
   }
   return data;
+}
+
+flow::ReplayInput replay_input(const SessionData& session, flow::State stored,
+                               std::vector<model::StepExecutionLog> log,
+                               const std::vector<model::Message>& messages) {
+  flow::ReplayInput input;
+  input.program = &session.program();
+  input.step_ids = session.flow->step_ids;
+  for (std::size_t i = 0; i < session.earlier.size(); ++i)
+    input.earlier.push_back({.program = &session.earlier[i]->program,
+                             .step_ids = session.earlier[i]->step_ids,
+                             .until = session.snapshot.earlier[i].until});
+  input.variables = session.snapshot.variables;
+  input.log = std::move(log);
+  for (const auto& message : messages) input.messages.push_back(to_said(message, session));
+  input.topic = session.topic;
+  input.seed = session.seed;
+  input.played = session.snapshot.played;
+  input.stored = std::move(stored);
+  input.adopted_rows = session.snapshot.adopted_rows;
+  input.adopted_messages = session.snapshot.adopted_messages;
+  return input;
 }
 
 flow::Said to_said(const model::Message& message, const SessionData& session) {

@@ -17,6 +17,7 @@
 #include "flow/machine.h"
 #include "flow/program.h"
 #include "flow/prompt.h"
+#include "flow/replay.h"
 #include "model/rows.h"
 
 namespace tertulia::engine {
@@ -64,6 +65,15 @@ struct FlowSnapshot {
   std::int64_t inherited_rows = 0;
   // Rehearsal spoke in what was inherited.
   bool inherited_rehearsal = false;
+  // Of a branch that goes on under another version of its flow: the versions before, oldest first.
+  struct EarlierVersion {
+    std::int64_t version = 0;
+    std::string source_sha256;
+    base::json::object header;
+    std::int64_t until = 0;  // the row that was opened under it and closed under the next
+    std::int64_t rows = 0;   // the rows up to this order were opened under it
+  };
+  std::vector<EarlierVersion> earlier;
   std::set<std::string, std::less<>> played;  // roles that a person plays
 
   [[nodiscard]] std::string to_text() const;
@@ -81,13 +91,24 @@ struct SessionData {
   flow::Cast cast;
   std::map<std::string, Id, std::less<>> role_ids;  // role reference -> session_roles.id
   std::map<Id, std::string> role_refs;              // and back
+  // The flows of snapshot.earlier.
+  std::vector<std::shared_ptr<const PerformableFlow>> earlier;
 
   [[nodiscard]] const flow::Program& program() const { return flow->program; }
+  // The version under which a row was opened, and the row's step in it; null where it has none.
+  [[nodiscard]] const PerformableFlow& flow_of_row(std::int64_t order) const;
+  [[nodiscard]] const flow::Instruction* step_of(const model::StepExecutionLog& row) const;
   // Is or was any of it spoken by rehearsal?
   [[nodiscard]] bool is_rehearsed() const;
 };
 [[nodiscard]] base::Result<SessionData> load_session_data(db::Connection& connection,
                                                           FlowCache& flows, Id session);
+
+// All that replay needs to perform the session again. `messages` by position, then those that have
+// none yet. Borrows the programs of the session.
+[[nodiscard]] flow::ReplayInput replay_input(const SessionData& session, flow::State stored,
+                                             std::vector<model::StepExecutionLog> log,
+                                             const std::vector<model::Message>& messages);
 
 // The messages of a session as contexts see them.
 [[nodiscard]] flow::Said to_said(const model::Message& message, const SessionData& session);

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "flow/logged_record.h"
+#include "flow/version_change.h"
 
 namespace tertulia::flow {
 
@@ -23,6 +24,7 @@ constexpr std::int64_t kNoLimit = std::numeric_limits<std::int64_t>::max();
 // A row as replay expects it.
 struct Expected {
   OpenRow opened;
+  model::Id step_id = 0;
   StepStatus status = StepStatus::running;
   std::int64_t attempt = 1;
   Closing closing;  // of a row that is closed
@@ -39,8 +41,10 @@ std::string shown(const std::optional<T>& value) {
 
 class Replay final {
  public:
-  Replay(const ReplayInput& input, const AtStep& at_step)
-      : input_(input), program_(*input.program), at_step_(at_step), record_(input) {}
+  Replay(const ReplayInput& input, const ReplayWatch& watch)
+      : input_(input), watch_(watch), record_(input) {
+    use_version();
+  }
 
   ReplayReport run() {
     report_.rows = static_cast<std::int64_t>(input_.log.size());
@@ -81,6 +85,9 @@ class Replay final {
     feed(Start{.variables = input_.variables, .limits = limits, .played = input_.played});
     while (consistent_ && perform_next()) {
     }
+    if (consistent_ && version_ < input_.earlier.size())
+      disagree(input_.earlier[version_].until,
+               "the log ends before this row, from which on another version of the flow holds");
     if (!consistent_) return;
     stand();
     // Cancelled while a limit held it, in a session of 0.1.0-pre.1: that left no row.
@@ -120,9 +127,9 @@ class Replay final {
       disagree(strand.open->order, "the log ends before this row, which the flow goes on to");
       return nullptr;
     }
-    if (row->step_id != step_id(strand.open->instruction)) {
-      disagree(row->execution_order,
-               differs("step_id", row->step_id, step_id(strand.open->instruction)));
+    const model::Id opened = at(strand.open->order).step_id;
+    if (row->step_id != opened) {
+      disagree(row->execution_order, differs("step_id", row->step_id, opened));
       return nullptr;
     }
     consistent_ = true;
@@ -131,19 +138,44 @@ class Replay final {
 
   void perform_row(const model::StepExecutionLog& row) {
     const std::int64_t order = row.execution_order;
-    attempts(row);
+    // Cancelling and skipping look alike, but only skipping leads to further rows; where it did not
+    // (a limit held the session, which was then cancelled) both lead to the same state.
+    const bool was_cancelled = row.status == StepStatus::skipped &&
+                               input_.stored.status == SessionStatus::terminated &&
+                               order == last_order() && !record_.limit(order) &&
+                               record_.data(order, "commit_seq") == nullptr;
+    if (watch_.closes && !was_cancelled) watch_.closes(state_, *state_.strand_of(order));
+    change_version(order);
+    if (consistent_) attempts(row);
     if (!consistent_) return;
     if (row.status == StepStatus::completed) return feed(answer_of(row));
     if (const auto reason = record_.limit(order)) {
       return feed(LimitReached{
           .reason = *reason, .text = input_.stored.stop_text, .finish = true, .order = order});
     }
-    // Cancelling and skipping look alike, but only skipping leads to further rows; where it did not
-    // (a limit held the session, which was then cancelled) both lead to the same state.
-    const bool was_skipped = record_.data(order, "commit_seq") != nullptr;
-    if (input_.stored.status == SessionStatus::terminated && order == last_order() && !was_skipped)
-      return feed(Cancel{});
+    if (was_cancelled) return feed(Cancel{});
     feed(Skip{.order = order});
+  }
+
+  // Under which version the session goes on.
+  void use_version() {
+    const bool is_earlier = version_ < input_.earlier.size();
+    program_ = is_earlier ? input_.earlier[version_].program : input_.program;
+    step_ids_ = is_earlier ? &input_.earlier[version_].step_ids : &input_.step_ids;
+  }
+
+  void change_version(std::int64_t closes) {
+    if (version_ == input_.earlier.size() || input_.earlier[version_].until != closes) return;
+    const Program& before = *program_;
+    ++version_;
+    use_version();
+    auto moved = move_to_version(before, *program_, state_);
+    if (moved) {
+      state_ = *std::move(moved);
+      return;
+    }
+    disagree(closes, moved.error().message);
+    consistent_ = false;
   }
 
   // Whether an attempt failed or was interrupted, the row keeps only their count; of a judge's row,
@@ -272,7 +304,7 @@ class Replay final {
   }
 
   [[nodiscard]] bool feed_to(State& state, const Event& event) {
-    auto effects = advance(program_, state, event, record_);
+    auto effects = advance(*program_, state, event, record_);
     if (!effects) {
       disagree(state.last_order, effects.error().message);
       return false;
@@ -285,7 +317,7 @@ class Replay final {
     for (const std::int64_t order : opened) {
       Strand* strand = state.strand_of(order);
       if (strand == nullptr) continue;
-      if (at_step_) at_step_(state, *strand);
+      if (watch_.opened) watch_.opened(state, *strand);
       // What a row had used when it was skipped, by a person or with its block, is told by no
       // event.
       const auto* row = row_at(order);
@@ -301,6 +333,7 @@ class Replay final {
   void apply(const OpenRow& row) {
     Expected expected;
     expected.opened = row;
+    expected.step_id = step_id(row.instruction);
     expected.status = row.status;
     if (row.closed) expected.closing = *row.closed;
     expected_.push_back(std::move(expected));
@@ -362,7 +395,7 @@ class Replay final {
       if (logged != replayed) disagree(row.execution_order, differs(name, logged, replayed));
     };
     const auto value = [](auto number) { return std::optional(number); };
-    check("step_id", value(row.step_id), value(step_id(opened.instruction)));
+    check("step_id", value(row.step_id), value(expected.step_id));
     if (is_older(row)) return;
     check("parent_log_id", row.parent_log_id, parent);
     check("round_index", row.round_index, value(opened.round));
@@ -487,12 +520,7 @@ class Replay final {
   }
   [[nodiscard]] model::Id step_id(int instruction) const {
     const auto index = static_cast<std::size_t>(instruction);
-    return index < input_.step_ids.size() ? input_.step_ids[index] : 0;
-  }
-  [[nodiscard]] std::optional<std::size_t> instruction_of(model::Id id) const {
-    for (std::size_t i = 0; i < std::min(input_.step_ids.size(), program_.steps.size()); ++i)
-      if (input_.step_ids[i] == id) return i;
-    return std::nullopt;
+    return index < step_ids_->size() ? (*step_ids_)[index] : 0;
   }
   [[nodiscard]] static Limits unlimited() {
     Limits limits;
@@ -502,8 +530,10 @@ class Replay final {
   }
 
   const ReplayInput& input_;
-  const Program& program_;
-  const AtStep& at_step_;
+  const ReplayWatch& watch_;
+  const Program* program_ = nullptr;
+  const std::vector<model::Id>* step_ids_ = nullptr;
+  std::size_t version_ = 0;  // by place in `earlier`; behind them, the session's own
   LoggedRecord record_;
   State state_;
   std::vector<Expected> expected_;  // by order, from 1
@@ -514,8 +544,8 @@ class Replay final {
 
 }  // namespace
 
-ReplayReport replay(const ReplayInput& input, const AtStep& at_step) {
-  return Replay(input, at_step).run();
+ReplayReport replay(const ReplayInput& input, const ReplayWatch& watch) {
+  return Replay(input, watch).run();
 }
 
 }  // namespace tertulia::flow

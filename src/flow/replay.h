@@ -31,6 +31,14 @@ struct ReplayInput {
   // that they recorded as given.
   std::int64_t adopted_rows = 0;
   std::int64_t adopted_messages = 0;
+  // The versions of the flow before `program`, oldest first. The row `until` was opened under the
+  // version, and is closed under the next: version_change.h.
+  struct Earlier {
+    const Program* program = nullptr;
+    std::vector<model::Id> step_ids;
+    std::int64_t until = 0;
+  };
+  std::vector<Earlier> earlier;
 };
 
 struct Disagreement {
@@ -45,10 +53,16 @@ struct ReplayReport {
   std::int64_t messages = 0;
 };
 
-// `at_step` (optional) is called with the state as each row was opened that asks a model or a
-// person, in order, and the strand in which that row is open: what is needed to rebuild its
-// request.
-using AtStep = std::function<void(const State&, const Strand&)>;
-[[nodiscard]] ReplayReport replay(const ReplayInput& input, const AtStep& at_step = {});
+// What a replay shows on its way, of rows that ask a model or a person: the state, and the strand
+// in which the row is open. Either may be empty.
+struct ReplayWatch {
+  using AtRow = std::function<void(const State&, const Strand&)>;
+  // As each row was opened, in order: what is needed to rebuild its request.
+  AtRow opened = {};
+  // As each row is about to be closed, in the order in which that happened: before its attempts,
+  // and under the flow version in which it was opened.
+  AtRow closes = {};
+};
+[[nodiscard]] ReplayReport replay(const ReplayInput& input, const ReplayWatch& watch = {});
 
 }  // namespace tertulia::flow

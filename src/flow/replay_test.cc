@@ -227,14 +227,50 @@ TEST(Replay, StepsOfAnotherVersionAreFoundOut) {
 TEST(Replay, ShowsTheStateOfEveryModelStepBeforeItsAnswer) {
   const TestSession session = played();
   std::vector<std::string> paths;
-  const auto report = replay(session.replay_input(), [&](const State& state, const Strand& strand) {
+  std::vector<std::int64_t> closed;
+  const auto opened = [&](const State& state, const Strand& strand) {
     paths.push_back(execution_path(session.program(), strand) + " after " +
                     std::to_string(state.last_position));
-  });
+  };
+  const auto closes = [&](const State& state, const Strand& strand) {
+    EXPECT_EQ(state.last_order, strand.open->order);
+    closed.push_back(strand.open->order);
+  };
+  const auto report = replay(session.replay_input(), {.opened = opened, .closes = closes});
   EXPECT_THAT(report.disagreements, IsEmpty());
   EXPECT_THAT(paths,
               ElementsAre("1.loop.1#1/1 after 0", "1.loop.2.then.1#1/1 after 1",
                           "1.loop.1#2/2 after 2", "1.loop.2.then.1#2/2 after 3", "3/1 after 4"));
+  EXPECT_EQ(closed.size(), 4u);  // the last is still open
+}
+
+TEST(Replay, UnderTwoVersionsOfTheFlow) {
+  // "a b" of a flow that says "a b c", then "b c d" of one that has a step more.
+  const Program before = program_of({speak("a", "one"), speak("b", "two"), speak("c", "three")});
+  TestSession whole(
+      program_of({speak("a", "one"), speak("b", "two"), speak("c", "more"), speak("c", "three")}));
+  whole.start();
+  while (whole.state().status == model::SessionStatus::running) whole.answer("words");
+
+  ReplayInput input = whole.replay_input();
+  input.earlier.push_back({.program = &before, .step_ids = {101, 102, 103}, .until = 2});
+  input.log[0].step_id = 101;
+  input.log[1].step_id = 102;
+  EXPECT_THAT(found(input), IsEmpty());
+
+  ReplayInput other = input;
+  other.log[1].step_id = whole.replay_input().log[1].step_id;
+  EXPECT_THAT(found(other), Contains(HasSubstr("step_id")));
+  other = input;
+  other.earlier[0].until = 3;  // that row was opened under the version before
+  EXPECT_THAT(found(other), Contains(HasSubstr("step_id")));
+  other = input;
+  other.earlier[0].until = 9;
+  EXPECT_FALSE(found(other).empty());
+  const Program lacking = program_of({speak("a", "one"), speak("b", "other"), speak("c", "three")});
+  other = input;
+  other.earlier[0].program = &lacking;
+  EXPECT_THAT(found(other), Contains(HasSubstr("it has no step 'other'")));
 }
 
 TEST(Replay, OfSessionsWithoutRows) {
