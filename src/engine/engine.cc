@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "store/leases.h"
+#include "store/session_events.h"
 #include "store/sessions.h"
 #include "store/step_log.h"
 
@@ -276,10 +277,14 @@ base::Result<Engine::Taken> Engine::take(db::Connection& connection, model::Id s
   auto unplaced = store::load_unplaced_messages(connection, session);
   if (!unplaced) return give_up(unplaced.error());
 
+  auto last_event = store::last_event_number(connection, session);
+  if (!last_event) return give_up(last_event.error());
+
   Taken taken{.session = *std::move(data),
               .state = *std::move(state),
               .record = {},
               .token = *token,
+              .last_event = *last_event,
               .waiting = *std::move(waiting)};
   auto shared = std::make_shared<SessionData>();  // what to_said needs of it
   shared->role_refs = taken.session.role_refs;
@@ -322,7 +327,8 @@ void Engine::begin(Taken taken, const Wish& wish, const Performance::Ended& ende
   const auto waited = [&] { return waiting->waited_ms(options_.clock->now()); };
   auto performance = std::make_shared<Performance>(
       services_, std::move(taken.session), std::move(taken.state), std::move(taken.record),
-      taken.token, [this, ended](const Outcome& outcome) { on_ended(outcome, ended); });
+      taken.token, taken.last_event,
+      [this, ended](const Outcome& outcome) { on_ended(outcome, ended); });
   performances_[id] = performance;
   switch (wish.action) {
     case Action::step:

@@ -92,6 +92,7 @@ class Engine final {
     flow::State state;
     std::unique_ptr<SessionRecord> record;
     std::int64_t token = 0;
+    std::int64_t last_event = 0;
     std::optional<Waiting> waiting;
   };
   using Begun = std::function<void(const base::Result<void>&)>;

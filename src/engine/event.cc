@@ -30,6 +30,12 @@ std::string_view event_name(Event::Type type) {
   return "";
 }
 
+std::optional<Event::Type> event_type(std::string_view name) {
+  for (int type = 0; type <= static_cast<int>(Event::Type::session_finished); ++type)
+    if (event_name(static_cast<Event::Type>(type)) == name) return static_cast<Event::Type>(type);
+  return {};
+}
+
 base::json::object Event::to_json() const {
   base::json::object object;
   if (id != 0) object["id"] = id;
@@ -94,9 +100,8 @@ std::shared_ptr<Subscription> EventBus::subscribe() {
   return subscription;
 }
 
-void EventBus::publish(Event event) {
+void EventBus::publish(const Event& event) {
   const std::lock_guard lock(mutex_);
-  if (event.type != Event::Type::token) event.id = ++last_id_;
   std::erase_if(subscriptions_, [](const auto& weak) { return weak.expired(); });
   watchers_ = static_cast<int>(subscriptions_.size());
   for (const auto& weak : subscriptions_)

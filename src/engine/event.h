@@ -32,7 +32,7 @@ struct Event {
     session_paused,
     session_finished,
   };
-  std::uint64_t id = 0;  // grows with every durable event of this process; 0 for tokens
+  std::int64_t id = 0;  // a durable event's number in its session, from 1 on; 0 for tokens
   Type type = Type::token;
   model::Id session_id = 0;
   base::Timestamp time;
@@ -41,6 +41,7 @@ struct Event {
   [[nodiscard]] base::json::object to_json() const;
 };
 [[nodiscard]] std::string_view event_name(Event::Type type);
+[[nodiscard]] std::optional<Event::Type> event_type(std::string_view name);
 
 // One watcher's queue. It is bounded: a watcher that does not keep up loses tokens first, and is
 // cut off (next gives nothing more) before durable events would be lost silently.
@@ -72,13 +73,12 @@ class EventBus final {
   [[nodiscard]] std::shared_ptr<Subscription> subscribe();
   // Is there anybody to tell? Spares making events that nobody reads.
   [[nodiscard]] bool has_watchers() const { return watchers_.load(std::memory_order_relaxed) > 0; }
-  void publish(Event event);
+  void publish(const Event& event);
 
  private:
   std::mutex mutex_;
   std::vector<std::weak_ptr<Subscription>> subscriptions_;
   std::atomic<int> watchers_ = 0;
-  std::uint64_t last_id_ = 0;
 };
 
 }  // namespace tertulia::engine

@@ -6,6 +6,7 @@
 
 #include "base/failpoint.h"
 #include "base/log.h"
+#include "engine/event_record.h"
 #include "engine/resident_set.h"
 
 namespace tertulia::engine {
@@ -40,12 +41,13 @@ store::CallMade interrupted_call(const SessionData& session, const flow::State& 
 
 Performance::Performance(Services& services, SessionData session, flow::State state,
                          std::unique_ptr<SessionRecord> record, std::int64_t lease_token,
-                         Ended ended)
+                         std::int64_t last_event, Ended ended)
     : services_(services),
       session_(std::move(session)),
       state_(std::move(state)),
       record_(std::move(record)),
       lease_token_(lease_token),
+      last_event_(last_event),
       ended_(std::move(ended)) {}
 
 // ---- wishes ------------------------------------------------------------------------------------
@@ -259,10 +261,9 @@ void Performance::commit(Batch batch) {
                     .lease_token = lease_token_,
                     .memory_mb = resident_set_mb(),
                     .session_result = session_result(),
-                    .context_snapshots = &snapshots,
-                    .announce = services_.bus->has_watchers()};
+                    .context_snapshots = &snapshots};
   BuiltCommit built = build_commit(session_, state_, batch.effects, std::move(batch.calls), facts);
-  if (batch.starts && facts.announce) {
+  if (batch.starts) {
     json::object data;
     data["flow"] = session_.flow_name;
     data["flow_version"] = session_.flow_version;
@@ -274,6 +275,9 @@ void Performance::commit(Batch batch) {
                                      .time = facts.now,
                                      .data = std::move(data)});
   }
+  for (Event& event : built.announcements) event.id = ++last_event_;
+  if (!built.announcements.empty())
+    built.commit.events = {.last_number = last_event_, .record = to_record(built.announcements)};
   committing_ = true;
   auto self = shared_from_this();
   services_.writer->submit(

@@ -53,7 +53,8 @@ class Performance final : public std::enable_shared_from_this<Performance> {
   using Ended = std::function<void(const Outcome&)>;
 
   Performance(Services& services, SessionData session, flow::State state,
-              std::unique_ptr<SessionRecord> record, std::int64_t lease_token, Ended ended);
+              std::unique_ptr<SessionRecord> record, std::int64_t lease_token,
+              std::int64_t last_event, Ended ended);
   Performance(const Performance&) = delete;
   Performance& operator=(const Performance&) = delete;
 
@@ -126,6 +127,7 @@ class Performance final : public std::enable_shared_from_this<Performance> {
   flow::State state_;
   std::unique_ptr<SessionRecord> record_;
   const std::int64_t lease_token_;
+  std::int64_t last_event_;  // the number of the session's last durable event
   Ended ended_;
 
   SchemaCache schemas_;

@@ -202,6 +202,41 @@ struct BatchInput {
   Timestamp created_at;
 };
 
+// What one commit of a session announced, in order: its durable events as a JSON array, less what
+// the message or log row that an event speaks of has (engine/event_record.h). Events are numbered
+// within their session from 1 on, without gaps.
+struct SessionEvents {
+  Id id = 0;
+  std::optional<Id> session_id;  // NULL: of a session that was deleted (the newest row stays, so
+                                 // that no id is given twice)
+  std::int64_t last_number = 0;  // of the last event in it
+  std::string events;            // JSON
+  Timestamp created_at;
+};
+
+// A token that HTTP requests are made with; itself it is nowhere, only its hash.
+struct ApiToken {
+  Id id = 0;
+  std::string name;    // for people
+  std::string sha256;  // hexadecimal, of the token
+  std::string scopes;  // of read, run and admin, with commas
+  Timestamp created_at;
+  std::optional<Timestamp> expires_at;
+  std::optional<Timestamp> revoked_at;
+};
+
+// A request that is done once however often it is sent, and its answer.
+struct IdempotencyKey {
+  Id id = 0;
+  std::string caller;  // whose key it is: "token 3", or "local"
+  std::string key;
+  std::string request_sha256;          // of method, path and body
+  std::optional<std::int64_t> status;  // of the answer; NULL: not answered yet
+  std::optional<std::string> content_type;
+  std::optional<std::string> body;
+  Timestamp created_at;
+};
+
 // A value of the older system that has no place in its row any more, as it was.
 struct AdoptedLeftover {
   Id id = 0;

@@ -13,8 +13,8 @@ struct RowTypes {};
 using AllRowTypes =
     RowTypes<model::Role, model::FlowTemplate, model::FlowVersion, model::FlowStep, model::Session,
              model::SessionRole, model::Message, model::StepExecutionLog, model::MachineState,
-             model::ModelCall, model::Lease, model::Batch, model::BatchInput,
-             model::AdoptedLeftover, model::AdoptedNote>;
+             model::ModelCall, model::Lease, model::Batch, model::BatchInput, model::SessionEvents,
+             model::ApiToken, model::IdempotencyKey, model::AdoptedLeftover, model::AdoptedNote>;
 
 template <class Row>
 using Columns = std::remove_cv_t<decltype(Declared<Row>::columns)>;

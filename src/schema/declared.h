@@ -322,6 +322,54 @@ struct Declared<model::BatchInput> : TableDefaults {
 };
 
 template <>
+struct Declared<model::SessionEvents> : TableDefaults {
+  using Row = model::SessionEvents;
+  static constexpr std::string_view table = "session_events";
+  static constexpr auto columns =
+      std::tuple(column("id", &Row::id).generated_key(),                        //
+                 column("session_id", &Row::session_id).refers_to("sessions"),  //
+                 column("last_number", &Row::last_number),                      //
+                 column("events", &Row::events),                                //
+                 column("created_at", &Row::created_at));
+  static constexpr std::array indexes = {Index{
+      .name = "idx_session_events_number", .columns = "session_id, last_number", .unique = true}};
+  static constexpr std::array<std::string_view, 1> checks = {"last_number > 0"};
+};
+
+template <>
+struct Declared<model::ApiToken> : TableDefaults {
+  using Row = model::ApiToken;
+  static constexpr std::string_view table = "api_tokens";
+  static constexpr auto columns = std::tuple(column("id", &Row::id).generated_key(),      //
+                                             column("name", &Row::name),                  //
+                                             column("sha256", &Row::sha256).varchar(64),  //
+                                             column("scopes", &Row::scopes).varchar(50),  //
+                                             column("created_at", &Row::created_at),      //
+                                             column("expires_at", &Row::expires_at),      //
+                                             column("revoked_at", &Row::revoked_at));
+  static constexpr std::array indexes = {
+      Index{.name = "idx_api_tokens_sha256", .columns = "sha256", .unique = true}};
+};
+
+template <>
+struct Declared<model::IdempotencyKey> : TableDefaults {
+  using Row = model::IdempotencyKey;
+  static constexpr std::string_view table = "idempotency_keys";
+  static constexpr auto columns =
+      std::tuple(column("id", &Row::id).generated_key(),                      //
+                 column("caller", &Row::caller),                              //
+                 column("key", &Row::key),                                    //
+                 column("request_sha256", &Row::request_sha256).varchar(64),  //
+                 column("status", &Row::status),                              //
+                 column("content_type", &Row::content_type),                  //
+                 column("body", &Row::body),                                  //
+                 column("created_at", &Row::created_at));
+  static constexpr std::array indexes = {
+      Index{.name = "idx_idempotency_keys_key", .columns = "caller, key", .unique = true},
+      Index{.name = "idx_idempotency_keys_created_at", .columns = "created_at"}};
+};
+
+template <>
 struct Declared<model::AdoptedLeftover> : TableDefaults {
   using Row = model::AdoptedLeftover;
   static constexpr std::string_view table = "adopted_leftovers";

@@ -53,8 +53,8 @@ TEST_P(Proving, BehindNamesWhatIsPending) {
   database_.migrate_to(7);
   const Proof proof = database_.proof();
   EXPECT_EQ(proof.state, State::behind);
-  EXPECT_THAT(proof.pending,
-              ElementsAre("0008_leases", "0009_role_settings", "0010_adoption", "0011_batches"));
+  EXPECT_THAT(proof.pending, ElementsAre("0008_leases", "0009_role_settings", "0010_adoption",
+                                         "0011_batches", "0012_server"));
   EXPECT_EQ(proof.remedy, "tertulia db migrate");
 }
 

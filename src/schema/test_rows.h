@@ -50,6 +50,12 @@ INSERT INTO batch_inputs (batch_id, input_id, input_sha256, session_id, line, cr
 VALUES (1, '第一', 'cc', 1, 1, '2026-01-02T03:04:05Z');
 INSERT INTO batch_inputs (batch_id, input_id, input_sha256, created_at)
 VALUES (1, 'second', 'dd', '2026-01-02T03:04:05Z');
+INSERT INTO session_events (session_id, last_number, events, created_at)
+VALUES (1, 2, '[{"type":"session.started"},{"type":"step.started"}]', '2026-01-02T03:04:05Z');
+INSERT INTO api_tokens (name, sha256, scopes, created_at)
+VALUES ('dashboard', 'ee', 'read', '2026-01-02T03:04:05Z');
+INSERT INTO idempotency_keys (caller, key, request_sha256, status, body, created_at)
+VALUES ('local', 'k-1', 'ff', 201, '{}', '2026-01-02T03:04:05Z');
 INSERT INTO adopted_leftovers (table_name, row_id, column_name, value)
 VALUES ('flow_steps', 1, 'loop_config', '{}');
 INSERT INTO adopted_notes (kind, table_name, row_id, words, created_at)

@@ -86,7 +86,7 @@ Work open(const Commit& commit, const RowOpened& row, Times& times) {
 base::Result<void> apply(db::Connection& connection, const Commit& commit) {
   Times times;
   std::vector<Work> works;
-  works.reserve(2 + commit.said.size() + commit.calls.size() + commit.closed.size() +
+  works.reserve(3 + commit.said.size() + commit.calls.size() + commit.closed.size() +
                 commit.changed.size() + commit.opened.size() + commit.placed.size());
   // The fence stands first: a node that lost the session writes nothing.
   works.push_back(advance(commit, times));
@@ -104,6 +104,11 @@ base::Result<void> apply(db::Connection& connection, const Commit& commit) {
   works.push_back({&sql::store_machine_state,
                    {param(commit.session_id), param(commit.state), times.param(commit.now)},
                    1});
+  if (commit.events.last_number != 0)
+    works.push_back({&sql::insert_session_events,
+                     {param(commit.session_id), param(commit.events.last_number),
+                      param(commit.events.record), times.param(commit.now)},
+                     1});
   return connection.run_batch(works);
 }
 

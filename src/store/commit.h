@@ -99,6 +99,12 @@ struct Commit {
   std::vector<RowChanged> changed;
   std::vector<RowOpened> opened;
   std::vector<Placed> placed;
+  // What the commit announces (engine/event_record.h); nothing where the number is 0.
+  struct Events {
+    std::int64_t last_number = 0;
+    std::string record;
+  };
+  Events events;
   Advance advance;
   std::string state;  // the machine's, as JSON
 };

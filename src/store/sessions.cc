@@ -139,9 +139,10 @@ base::Result<void> delete_session(db::Connection& connection, Id id) {
   auto transaction = db::Transaction::begin(connection);
   if (!transaction) return transaction.error();
   const std::vector<db::Param> params = {param(id)};
-  for (const db::Sql* each : {&sql::delete_model_calls, &sql::delete_log, &sql::delete_messages,
-                              &sql::delete_machine_state, &sql::delete_session_roles,
-                              &sql::delete_lease, &sql::untie_batch_input}) {
+  for (const db::Sql* each :
+       {&sql::delete_model_calls, &sql::delete_log, &sql::delete_messages,
+        &sql::delete_machine_state, &sql::delete_session_roles, &sql::delete_lease,
+        &sql::untie_batch_input, &sql::keep_newest_events_id, &sql::delete_session_events}) {
     if (auto done = connection.run(*each, params); !done) return done.error();
   }
   auto deleted = connection.run(sql::delete_session, params);

@@ -1,0 +1,3 @@
+DROP TABLE idempotency_keys;
+DROP TABLE api_tokens;
+DROP TABLE session_events;
