@@ -394,17 +394,45 @@ base::Result<void> Engine::remove(model::Id session) {
   return done;
 }
 
-void Engine::pause_all(bool at_once) {
-  loop_->post([this, at_once] {
+void Engine::ask(model::Id session, Request request) {
+  loop_->post([this, session, request] {
+    const auto found = performances_.find(session);
+    if (found != performances_.end()) carry_out(*found->second, request);
+  });
+}
+
+void Engine::carry_out(Performance& performance, Request request) {
+  switch (request) {
+    case Request::pause:
+      return performance.pause_after_step(model::StopReason::asked);
+    case Request::pause_now:
+      return performance.pause_now();
+    case Request::cancel:
+      return performance.cancel();
+  }
+}
+
+bool Engine::performs(model::Id session) {
+  const std::lock_guard lock(mutex_);
+  return entered_.count(session) > 0;
+}
+
+void Engine::pause_all(bool at_once, model::StopReason reason) {
+  loop_->post([this, at_once, reason] {
     const auto performances = performances_;  // a pause may end one at once
     for (const auto& [id, performance] : performances) {
       if (at_once) {
-        performance->pause_now();
+        performance->pause_now(reason);
       } else {
-        performance->pause_after_step(model::StopReason::asked);
+        performance->pause_after_step(reason);
       }
     }
   });
+}
+
+bool Engine::wait_until_idle_for(std::chrono::milliseconds time) {
+  std::unique_lock lock(mutex_);
+  return idle_.wait_for(lock, time, [&] { return entered_.empty(); });
 }
 
 void Engine::wait_until_idle() {
@@ -446,9 +474,9 @@ void Engine::look_for_requests() {
             [id = request.session](const base::Result<void>& done) {
               if (!done) spdlog::warn("session {}: {}", id, done.error().message);
             });
-        if (request.request == "pause") performance->pause_after_step(model::StopReason::asked);
-        if (request.request == "pause_now") performance->pause_now();
-        if (request.request == "cancel") performance->cancel();
+        if (request.request == "pause") carry_out(*performance, Request::pause);
+        if (request.request == "pause_now") carry_out(*performance, Request::pause_now);
+        if (request.request == "cancel") carry_out(*performance, Request::cancel);
       }
     }
   }

@@ -77,10 +77,20 @@ class Engine final {
   // Deletes a session with all that it recorded. Conflict where another process performs it.
   [[nodiscard]] base::Result<void> remove(model::Id session);
 
+  // What a session that is performed is asked to do.
+  enum class Request { pause, pause_now, cancel };
+  // Asks it of a session of this engine; nothing happens where it performs none of that id (see
+  // store::ask_holder for those of other processes).
+  void ask(model::Id session, Request request);
+  // Does this engine perform it?
+  [[nodiscard]] bool performs(model::Id session);
+
   // Every session of this engine pauses: after its present step, or at once (its call is stopped).
-  void pause_all(bool at_once);
+  void pause_all(bool at_once, model::StopReason reason = model::StopReason::asked);
   // Returns when nothing is performed any more.
   void wait_until_idle();
+  // The same, for so long at most; false where something is still performed.
+  [[nodiscard]] bool wait_until_idle_for(std::chrono::milliseconds time);
 
  private:
   Engine(EngineOptions options, Node node, std::unique_ptr<Writer> writer,
@@ -106,6 +116,7 @@ class Engine final {
   [[nodiscard]] base::Result<std::int64_t> claim(db::Connection& connection, model::Id session);
   void begin(Taken taken, const Wish& wish, const Performance::Ended& ended);
   void on_ended(const Outcome& outcome, const Performance::Ended& ended);
+  static void carry_out(Performance& performance, Request request);
   void heartbeat();
   void look_for_requests();
 

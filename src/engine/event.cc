@@ -57,12 +57,21 @@ std::optional<Event> Subscription::next() {
 
 std::optional<Event> Subscription::next_until(base::SteadyTime deadline, bool& closed) {
   std::unique_lock lock(mutex_);
-  wake_.wait_until(lock, deadline, [&] { return closed_ || !events_.empty(); });
+  wake_.wait_until(lock, deadline, [&] { return closed_ || interrupted_ || !events_.empty(); });
+  interrupted_ = false;
   closed = closed_ && events_.empty();
   if (events_.empty()) return {};
   Event event = std::move(events_.front());
   events_.pop_front();
   return event;
+}
+
+void Subscription::interrupt() {
+  {
+    const std::lock_guard lock(mutex_);
+    interrupted_ = true;
+  }
+  wake_.notify_all();
 }
 
 void Subscription::close() {

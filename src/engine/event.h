@@ -51,6 +51,8 @@ class Subscription final {
   [[nodiscard]] std::optional<Event> next();
   // As next, but gives up at the deadline; `closed` tells the two apart.
   [[nodiscard]] std::optional<Event> next_until(base::SteadyTime deadline, bool& closed);
+  // A `next_until` that waits returns at once, without an event; so does the next, if none waits.
+  void interrupt();
   void close();
   [[nodiscard]] bool was_cut_off() const;
 
@@ -64,6 +66,7 @@ class Subscription final {
   std::condition_variable wake_;
   std::deque<Event> events_;
   bool closed_ = false;
+  bool interrupted_ = false;
   bool cut_off_ = false;
 };
 

@@ -88,8 +88,8 @@ void Performance::pause_after_step(model::StopReason reason) {
   wishes_.pause_after_step = reason;
 }
 
-void Performance::pause_now() {
-  wishes_.pause_now = true;
+void Performance::pause_now(model::StopReason reason) {
+  wishes_.pause_now = reason;
   stop_calls();
 }
 
@@ -117,7 +117,7 @@ void Performance::abandon() {
 
 std::optional<flow::Event> Performance::wished() const {
   if (wishes_.cancel) return flow::Cancel{};
-  if (wishes_.pause_now) return flow::Pause{};
+  if (wishes_.pause_now) return flow::Pause{.reason = *wishes_.pause_now, .text = {}, .order = 0};
   if (wishes_.pause_after_step)
     return flow::Pause{.reason = *wishes_.pause_after_step, .text = {}, .order = 0};
   return {};

@@ -68,7 +68,7 @@ class Performance final : public std::enable_shared_from_this<Performance> {
   // Wishes from outside, carried out at the next moment that allows it: calls under way are waited
   // for, or stopped.
   void pause_after_step(model::StopReason reason);
-  void pause_now();
+  void pause_now(model::StopReason reason = model::StopReason::asked);
   void cancel();
   // Ends without a word: the engine closes. The session stays as its last commit left it.
   void abandon();
@@ -80,7 +80,7 @@ class Performance final : public std::enable_shared_from_this<Performance> {
   // The wishes that wait.
   struct Wishes {
     std::optional<model::StopReason> pause_after_step;
-    bool pause_now = false;
+    std::optional<model::StopReason> pause_now;
     bool cancel = false;
     [[nodiscard]] bool any() const { return pause_after_step || pause_now || cancel; }
   };

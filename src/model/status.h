@@ -90,6 +90,7 @@ enum class StopReason {
   model_unavailable,  // paused: no key, no connection, or refused credentials
   storage_full,       // paused: the disk is full or cannot be written
   unsupported,        // paused: the flow needs what this program cannot do yet
+  shutdown,           // paused: the server that performed it stopped; the next one goes on
   cancelled,          // terminated: a person asked for it
   engine_failure,     // failed: a defect; the log says more
   does_not_fit,       // an adopted session whose messages do not follow its flow: to be read only
@@ -111,6 +112,7 @@ struct Names<StopReason> {
       std::pair{StopReason::model_unavailable, std::string_view("model_unavailable")},
       std::pair{StopReason::storage_full, std::string_view("storage_full")},
       std::pair{StopReason::unsupported, std::string_view("unsupported")},
+      std::pair{StopReason::shutdown, std::string_view("shutdown")},
       std::pair{StopReason::cancelled, std::string_view("cancelled")},
       std::pair{StopReason::engine_failure, std::string_view("engine_failure")},
       std::pair{StopReason::does_not_fit, std::string_view("does_not_fit")}};

@@ -91,7 +91,7 @@ TEST_P(Runner, RowsAreNotDestroyedUnasked) {
   auto refused = back_to(3, false);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, base::Code::denied);
-  EXPECT_THAT(refused.error().message, HasSubstr("1 rows of batches"));
+  EXPECT_THAT(refused.error().message, HasSubstr("1 rows of session_events"));
   EXPECT_THAT(refused.error().remedy, HasSubstr("--allow-data-loss"));
   EXPECT_EQ(contents(shape()), before);
   EXPECT_THAT(history(), SizeIs(database_.head()));

@@ -26,8 +26,7 @@ base::Result<std::vector<model::ApiToken>> load_api_tokens(db::Connection& conne
 
 base::Result<void> revoke_api_token(db::Connection& connection, Id id, base::Timestamp now) {
   Times times;
-  auto changed =
-      connection.run(sql::revoke_api_token, std::vector{param(id), times.param(now)});
+  auto changed = connection.run(sql::revoke_api_token, std::vector{param(id), times.param(now)});
   if (!changed) return changed.error();
   if (*changed == 0)
     return base::Error{.code = base::Code::not_found,

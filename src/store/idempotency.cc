@@ -30,9 +30,9 @@ base::Result<std::optional<model::IdempotencyKey>> claim_key(db::Connection& con
 base::Result<void> answer_key(db::Connection& connection, const std::string& caller,
                               const std::string& key, std::int64_t status,
                               const std::string& content_type, const std::string& body) {
-  auto done = connection.run(sql::answer_idempotency_key,
-                             std::vector{param(caller), param(key), param(status),
-                                         param(content_type), param(body)});
+  auto done = connection.run(
+      sql::answer_idempotency_key,
+      std::vector{param(caller), param(key), param(status), param(content_type), param(body)});
   if (!done) return done.error();
   return {};
 }

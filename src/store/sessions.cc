@@ -135,6 +135,31 @@ base::Result<void> each_session(
   }
 }
 
+namespace {
+
+base::Result<std::vector<Id>> read_ids(db::Connection& connection, const db::Sql& sql,
+                                       std::int64_t limit) {
+  std::vector<Id> ids;
+  auto done = connection.each(sql, std::vector{param(limit)},
+                              [&](const db::Row& row) -> base::Result<void> {
+                                ids.push_back(row.integer(0));
+                                return {};
+                              });
+  if (!done) return done.error();
+  return ids;
+}
+
+}  // namespace
+
+base::Result<std::vector<Id>> list_left_sessions(db::Connection& connection, std::int64_t limit) {
+  return read_ids(connection, sql::select_left_sessions, limit);
+}
+
+base::Result<std::vector<Id>> list_waiting_sessions(db::Connection& connection,
+                                                    std::int64_t limit) {
+  return read_ids(connection, sql::select_waiting_sessions, limit);
+}
+
 base::Result<void> delete_session(db::Connection& connection, Id id) {
   auto transaction = db::Transaction::begin(connection);
   if (!transaction) return transaction.error();

@@ -82,6 +82,13 @@ struct SessionSummary {
     db::Connection& connection, const SessionFilter& filter,
     const std::function<base::Result<void>(const SessionSummary&)>& session);
 
+// Sessions that should be under way, whether anybody holds them or not; and those that wait for a
+// person. At most `limit`, oldest first.
+[[nodiscard]] base::Result<std::vector<Id>> list_left_sessions(db::Connection& connection,
+                                                               std::int64_t limit);
+[[nodiscard]] base::Result<std::vector<Id>> list_waiting_sessions(db::Connection& connection,
+                                                                  std::int64_t limit);
+
 // The session with its log, messages and model calls, in one transaction. not_found names the id.
 // The caller sees to it that nobody performs it (leases.h).
 [[nodiscard]] base::Result<void> delete_session(db::Connection& connection, Id id);

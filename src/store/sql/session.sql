@@ -47,6 +47,18 @@ WHERE (CAST($1 AS TEXT) IS NULL OR CAST($1 AS TEXT) LIKE '%,' || s.status || ',%
   AND (CAST($7 AS BIGINT) IS NULL
        OR s.id IN (SELECT b.session_id FROM batch_inputs b WHERE b.batch_id = CAST($7 AS BIGINT)));
 
+-- name: select_left_sessions
+-- Those that should be under way, also where a process died or a server stopped. A batch's are the
+-- batch's to go on with.
+SELECT s.id FROM sessions s
+WHERE (s.status = 'running' OR (s.status = 'paused' AND s.stop_reason = 'shutdown'))
+  AND NOT EXISTS (SELECT 1 FROM batch_inputs b WHERE b.session_id = s.id)
+ORDER BY s.id
+LIMIT $1;
+
+-- name: select_waiting_sessions
+SELECT s.id FROM sessions s WHERE s.status = 'waiting' ORDER BY s.id LIMIT $1;
+
 -- name: select_session_roles
 SELECT * FROM session_roles WHERE session_id = $1 ORDER BY id;
 

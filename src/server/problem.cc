@@ -1,0 +1,101 @@
+#include "server/problem.h"
+
+#include <fmt/format.h>
+
+namespace tertulia::server {
+
+namespace json = base::json;
+
+std::string_view reason_phrase(int status) {
+  switch (status) {
+    case 200:
+      return "OK";
+    case 201:
+      return "Created";
+    case 202:
+      return "Accepted";
+    case 204:
+      return "No Content";
+    case 304:
+      return "Not Modified";
+    case 400:
+      return "Bad Request";
+    case 401:
+      return "Unauthorized";
+    case 403:
+      return "Forbidden";
+    case 404:
+      return "Not Found";
+    case 405:
+      return "Method Not Allowed";
+    case 406:
+      return "Not Acceptable";
+    case 408:
+      return "Request Timeout";
+    case 409:
+      return "Conflict";
+    case 411:
+      return "Length Required";
+    case 412:
+      return "Precondition Failed";
+    case 413:
+      return "Content Too Large";
+    case 414:
+      return "URI Too Long";
+    case 415:
+      return "Unsupported Media Type";
+    case 421:
+      return "Misdirected Request";
+    case 422:
+      return "Unprocessable Content";
+    case 429:
+      return "Too Many Requests";
+    case 431:
+      return "Request Header Fields Too Large";
+    case 499:
+      return "Cancelled";
+    case 500:
+      return "Internal Server Error";
+    case 501:
+      return "Not Implemented";
+    case 502:
+      return "Bad Gateway";
+    case 503:
+      return "Service Unavailable";
+    case 504:
+      return "Gateway Timeout";
+    default:
+      return "Error";
+  }
+}
+
+Response problem(int status, std::string_view code, std::string_view detail,
+                 std::string_view remedy, const std::vector<FieldError>& errors) {
+  json::object body;
+  body["type"] = fmt::format("urn:tertulia:problem:{}", code);
+  body["title"] = reason_phrase(status);
+  body["status"] = status;
+  body["code"] = code;
+  body["detail"] = detail;
+  if (!remedy.empty()) body["remedy"] = remedy;
+  if (!errors.empty()) {
+    json::array all;
+    for (const FieldError& error : errors) {
+      json::object each;
+      each["pointer"] = error.pointer;
+      each["detail"] = error.detail;
+      all.push_back(std::move(each));
+    }
+    body["errors"] = std::move(all);
+  }
+  return {.status = status,
+          .content_type = "application/problem+json",
+          .body = base::to_text(json::value(std::move(body)))};
+}
+
+Response problem(const base::Error& error) {
+  return problem(base::http_status(error.code), base::code_name(error.code), error.message,
+                 error.remedy);
+}
+
+}  // namespace tertulia::server

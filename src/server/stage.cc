@@ -1,0 +1,98 @@
+#include "server/stage.h"
+
+#include <fmt/format.h>
+
+#include "base/log.h"
+#include "store/leases.h"
+#include "store/sessions.h"
+
+namespace tertulia::server {
+namespace {
+
+// At most so many are picked up at a time: the rest the next time.
+constexpr std::int64_t kPickUp = 1000;
+
+std::string_view request_name(engine::Engine::Request request) {
+  switch (request) {
+    case engine::Engine::Request::pause:
+      return "pause";
+    case engine::Engine::Request::pause_now:
+      return "pause_now";
+    case engine::Engine::Request::cancel:
+      return "cancel";
+  }
+  return "";
+}
+
+}  // namespace
+
+Stage::Stage(engine::Engine& engine, std::function<void()> on_storage_trouble)
+    : engine_(engine), on_storage_trouble_(std::move(on_storage_trouble)) {}
+
+base::Result<void> Stage::begin(model::Id session, engine::Wish wish) {
+  return engine_.perform(session, std::move(wish),
+                         [this](const engine::Outcome& outcome) { on_ended(outcome); });
+}
+
+base::Result<void> Stage::ask(model::Id session, engine::Engine::Request request) {
+  if (engine_.performs(session)) {
+    engine_.ask(session, request);
+    return {};
+  }
+  base::Result<bool> asked = false;
+  engine_.writer().run([&](db::Connection& connection) {
+    asked = store::ask_holder(connection, session, std::string(request_name(request)));
+  });
+  if (!asked) return asked.error();
+  if (*asked) return {};
+  return base::Error{.code = base::Code::conflict,
+                     .message = fmt::format("nobody performs session {}", session)};
+}
+
+void Stage::pick_up(db::Connection& reader) {
+  auto ids = store::list_left_sessions(reader, kPickUp);
+  if (!ids) return spdlog::warn("sessions to go on with: {}", ids.error().message);
+  for (const model::Id id : *ids) {
+    if (engine_.performs(id)) continue;
+    engine_.perform_soon(id, {}, [this](const engine::Outcome& outcome) {
+      // Another process may have been faster, or holds it and is well.
+      if (outcome.error && outcome.error->code == base::Code::conflict) return;
+      on_ended(outcome);
+    });
+  }
+  auto waiting = store::list_waiting_sessions(reader, kPickUp);
+  if (!waiting) return spdlog::warn("sessions that wait: {}", waiting.error().message);
+  const std::lock_guard lock(mutex_);
+  std::map<model::Id, std::optional<base::Timestamp>> still;
+  const auto now = base::Clock::system().now();
+  for (const model::Id id : *waiting) {
+    if (engine_.performs(id)) continue;
+    const auto known = waits_.find(id);
+    std::optional<base::Timestamp> until;
+    if (known != waits_.end()) {
+      until = known->second;
+    } else if (auto all = engine::find_waiting(reader, flows_, id)) {
+      for (const auto& each : *all)
+        if (each.until && (!until || *each.until < *until)) until = each.until;
+    }
+    if (until && *until <= now) {
+      engine_.perform_soon(id, {},
+                           [this](const engine::Outcome& outcome) { on_ended(outcome); });
+    } else {
+      still.emplace(id, until);
+    }
+  }
+  waits_ = std::move(still);
+}
+
+void Stage::on_ended(const engine::Outcome& outcome) {
+  if (!outcome.error) {
+    spdlog::debug("session {} is {}", outcome.session_id, model::to_text(outcome.status));
+    return;
+  }
+  spdlog::warn("session {}: {}", outcome.session_id, outcome.error->message);
+  if (outcome.error->code == base::Code::storage || outcome.error->code == base::Code::drift)
+    on_storage_trouble_();
+}
+
+}  // namespace tertulia::server

@@ -1,0 +1,43 @@
+// Stage performs the sessions of a server: those that requests begin, those that were under way
+// when a server stopped or a process died, and those whose person did not answer in time.
+//
+// Any thread. Outlived by the engine.
+#pragma once
+
+#include <map>
+#include <mutex>
+#include <optional>
+#include <set>
+
+#include "base/result.h"
+#include "engine/engine.h"
+
+namespace tertulia::server {
+
+class Stage final {
+ public:
+  // `on_storage_trouble` is called, on the engine's loop, when a session could not go on because
+  // the database failed; it must not block.
+  Stage(engine::Engine& engine, std::function<void()> on_storage_trouble);
+
+  // Begins to perform; returns when the session is claimed, or says why it is not.
+  [[nodiscard]] base::Result<void> begin(model::Id session, engine::Wish wish);
+
+  // Asks whoever performs the session, here or in another process; conflict where nobody does.
+  [[nodiscard]] base::Result<void> ask(model::Id session, engine::Engine::Request request);
+
+  // Goes on with what nobody performs although it should be: to be called at the start, and now
+  // and then. Also with what the database's failure had stopped.
+  void pick_up(db::Connection& reader);
+
+ private:
+  void on_ended(const engine::Outcome& outcome);
+
+  engine::Engine& engine_;
+  const std::function<void()> on_storage_trouble_;
+  std::mutex mutex_;
+  std::map<model::Id, std::optional<base::Timestamp>> waits_;  // of persons: until when
+  engine::FlowCache flows_;
+};
+
+}  // namespace tertulia::server
