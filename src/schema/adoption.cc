@@ -152,7 +152,8 @@ base::Result<Recognition> recognise(db::Connection& connection) {
   }
   for (const std::string& name : *tables)
     if (!situation->shape.tables.contains(name)) found.unknown.push_back(name);
-  for (const auto& [name, shape] : situation->shape.tables) {
+  for (const auto& table : situation->shape.tables) {
+    const std::string& name = table.first;
     const auto& known = older_tables();
     const auto older = std::find_if(known.begin(), known.end(),
                                     [&](const OlderTable& each) { return each.name == name; });
@@ -162,7 +163,7 @@ base::Result<Recognition> recognise(db::Connection& connection) {
       return found;
     }
     for (const auto mark : older->marks)
-      if (!shape.columns.contains(std::string(mark))) {
+      if (!table.second.columns.contains(std::string(mark))) {
         found.why =
             fmt::format("its table {} has no column {}, which the older system's has", name, mark);
         return found;
