@@ -7,8 +7,8 @@
 #include "cli/interrupts.h"
 #include "cli/live_view.h"
 #include "cli/person.h"
-#include "cli/session_export.h"
 #include "cli/terminal.h"
+#include "service/session_export.h"
 #include "store/leases.h"
 #include "store/sessions.h"
 #include "store/step_log.h"
@@ -104,7 +104,7 @@ base::Result<int> watch(Context& context, const engine::SessionData& session) {
              "session {} is performed by another process; watching it (Ctrl-C stops "
              "watching, not the session)\n",
              session.id);
-  LiveView view(session.cast, is_rehearsed(session), context.json);
+  LiveView view(session.cast, session.is_rehearsed(), context.json);
   const InterruptGuard guard;
   std::int64_t position = 0;
   engine::EventBus quiet;
@@ -158,7 +158,7 @@ base::Result<int> perform_once(Context& context, model::Id session, const engine
   auto engine = context.engine();
   if (!engine) return engine.error();
 
-  LiveView view(data->cast, is_rehearsed(*data), context.json);
+  LiveView view(data->cast, data->is_rehearsed(), context.json);
   const auto events = (*engine)->bus().subscribe();
   const InterruptGuard guard;
   std::mutex mutex;

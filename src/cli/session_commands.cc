@@ -7,16 +7,17 @@
 #include "cli/context.h"
 #include "cli/live_view.h"
 #include "cli/session_branch.h"
-#include "cli/session_export.h"
 #include "cli/session_import.h"
 #include "cli/session_log_view.h"
 #include "cli/session_steering.h"
 #include "cli/session_tools.h"
 #include "cli/terminal.h"
-#include "cli/text_diff.h"
 #include "engine/explain.h"
-#include "engine/waiting.h"
-#include "store/sessions.h"
+#include "service/session_export.h"
+#include "service/session_json.h"
+#include "service/session_proof.h"
+#include "service/session_view.h"
+#include "service/text_diff.h"
 #include "store/step_log.h"
 
 namespace tertulia::cli {
@@ -35,66 +36,14 @@ base::Result<engine::SessionData> load(Context& context, Id id) {
 base::Result<int> show(Context& context, Id id) {
   auto reader = context.reader();
   if (!reader) return reader.error();
-  auto row = store::load_session(**reader, id);
-  if (!row) return row.error();
-  auto session = load(context, id);
-  if (!session) return session.error();
-  auto usage = store::sum_usage(**reader, id);
-  if (!usage) return usage.error();
-  json::object out;
-  out["id"] = id;
-  out["flow"] = session->flow_name;
-  out["flow_version"] = session->flow_version;
-  out["topic"] = session->topic;
-  out["status"] = model::to_text(row->status);
-  if (row->stop_reason) out["stop_reason"] = model::to_text(*row->stop_reason);
-  if (row->error_reason) out["reason"] = *row->error_reason;
-  if (const auto& from = session->snapshot.branched_from)
-    out["branched_from"] = json::object{{"session", from->session}, {"order", from->order}};
-  out["rehearsal"] = is_rehearsed(*session);
-  out["seed"] = row->seed.value_or(0);
-  out["round"] = row->current_round;
-  out["steps"] = row->executed_steps_count;
-  out["model_calls"] = usage->calls;
-  out["prompt_tokens"] = usage->prompt_tokens;
-  out["completion_tokens"] = usage->completion_tokens;
-  if (usage->cost_usd) out["cost_usd"] = *usage->cost_usd;
-  out["created_at"] = base::to_iso8601(row->created_at);
-  if (row->ended_at) out["ended_at"] = base::to_iso8601(*row->ended_at);
-  json::array cast;
-  for (const auto& role : session->cast.roles) {
-    json::object one;
-    one["ref"] = role.ref;
-    one["name"] = role.name;
-    one["profile"] = role.profile;
-    cast.push_back(std::move(one));
-  }
-  out["cast"] = std::move(cast);
-  if (row->status == model::SessionStatus::waiting) {
-    engine::FlowCache flows;
-    auto waiting = engine::find_waiting(**reader, flows, id);
-    if (!waiting) return waiting.error();
-    // The first of them; `waiting` has all, where several persons are asked at once.
-    if (!waiting->empty()) {
-      out["waits_for"] = waiting->front().role;
-      out["question"] = waiting->front().question;
-      if (waiting->front().until) out["until"] = base::to_iso8601(*waiting->front().until);
-    }
-    if (waiting->size() > 1) {
-      json::array all;
-      for (const engine::Waiting& each : *waiting)
-        all.push_back(
-            json::object{{"order", each.order}, {"role", each.role}, {"question", each.question}});
-      out["waiting"] = std::move(all);
-    }
-  }
-  if (row->result)
-    if (auto result = base::parse_json(*row->result)) out["result"] = *std::move(result);
+  engine::FlowCache flows;
+  auto shown = service::session_json(**reader, flows, id);
+  if (!shown) return shown.error();
   if (context.json) {
-    print_json(out);
+    print_json(*shown);
     return kExitDone;
   }
-  for (const auto& member : out)
+  for (const auto& member : *shown)
     fmt::print(
         "{:<18} {}\n", std::string_view(member.key()),
         safe_for_terminal(member.value().is_string() ? std::string(member.value().get_string())
@@ -112,11 +61,11 @@ base::Result<int> log(Context& context, Id id, const LogViewOptions& options) {
   auto calls = store::load_model_calls(**reader, id);
   if (!calls) return calls.error();
   if (!context.json) {
-    if (is_rehearsed(*session)) fmt::print("{}\n", styled("(rehearsal)", Style::yellow));
+    if (session->is_rehearsed()) fmt::print("{}\n", styled("(rehearsal)", Style::yellow));
     print_log(*session, *rows, *calls, options);
     return kExitDone;
   }
-  for (const auto& row : *rows) print_json(log_row_json(row));
+  for (const auto& row : *rows) print_json(service::log_row_json(row));
   return kExitDone;
 }
 
@@ -127,10 +76,10 @@ base::Result<int> messages(Context& context, Id id) {
   if (!reader) return reader.error();
   auto rows = store::load_messages(**reader, id);
   if (!rows) return rows.error();
-  LiveView view(session->cast, is_rehearsed(*session), false);
+  LiveView view(session->cast, session->is_rehearsed(), false);
   if (!context.json) view.begin(id, session->flow_name, session->topic);
   for (const auto& row : *rows) {
-    json::object message = message_json(row, *session);
+    json::object message = service::message_json(row, *session);
     if (context.json) {
       print_json(message);
       continue;
@@ -152,48 +101,37 @@ struct DocumentOptions {
   bool diff = false;
 };
 
+void print_diff(const std::string& before, const std::string& after) {
+  using service::DiffLine;
+  for (const DiffLine& line : service::diff_lines(before, after)) {
+    const std::string words = safe_for_terminal(line.text);
+    if (line.kind == DiffLine::Kind::same) fmt::print("  {}\n", words);
+    if (line.kind == DiffLine::Kind::removed) fmt::print("{}\n", styled("- " + words, Style::red));
+    if (line.kind == DiffLine::Kind::added) fmt::print("{}\n", styled("+ " + words, Style::green));
+  }
+}
+
 base::Result<int> document(Context& context, Id id, const DocumentOptions& options) {
-  auto session = load(context, id);
-  if (!session) return session.error();
   auto reader = context.reader();
   if (!reader) return reader.error();
-  auto versions = store::load_document_versions(**reader, id, options.name);
-  if (!versions) return versions.error();
-  const auto count = static_cast<std::int64_t>(versions->size());
-  if (count == 0)
-    return base::Error{.code = base::Code::not_found,
-                       .message = fmt::format("session {} has no document '{}'", id, options.name),
-                       .remedy = fmt::format("tertulia session messages {}", id)};
-  const std::int64_t wanted = options.version == 0 ? count : options.version;
-  if (wanted < 1 || wanted > count)
-    return base::Error{
-        .code = base::Code::not_found,
-        .message = fmt::format("the document '{}' has versions 1 to {}", options.name, count)};
-  const auto& text = (*versions)[static_cast<size_t>(wanted - 1)].content;
   if (context.json) {
-    json::object out;
-    out["name"] = options.name;
-    out["version"] = wanted;
-    out["versions"] = count;
-    out["rehearsal"] = is_rehearsed(*session);
-    out["text"] = text;
-    print_json(out);
+    engine::FlowCache flows;
+    auto shown = service::document_json(**reader, flows, id, options.name, options.version);
+    if (!shown) return shown.error();
+    print_json(*shown);
     return kExitDone;
   }
-  if (is_rehearsed(*session)) fmt::print(stderr, "(rehearsal: written by the built-in stand-in)\n");
-  if (options.diff && wanted > 1) {
-    for (const DiffLine& line :
-         diff_lines((*versions)[static_cast<size_t>(wanted - 2)].content, text)) {
-      const std::string words = safe_for_terminal(line.text);
-      if (line.kind == DiffLine::Kind::same) fmt::print("  {}\n", words);
-      if (line.kind == DiffLine::Kind::removed)
-        fmt::print("{}\n", styled("- " + words, Style::red));
-      if (line.kind == DiffLine::Kind::added)
-        fmt::print("{}\n", styled("+ " + words, Style::green));
-    }
+  auto session = load(context, id);
+  if (!session) return session.error();
+  auto document = service::load_document(**reader, id, options.name, options.version);
+  if (!document) return document.error();
+  if (session->is_rehearsed())
+    fmt::print(stderr, "(rehearsal: written by the built-in stand-in)\n");
+  if (options.diff && document->before) {
+    print_diff(*document->before, document->text);
     return kExitDone;
   }
-  fmt::print("{}\n", safe_for_terminal(text));
+  fmt::print("{}\n", safe_for_terminal(document->text));
   return kExitDone;
 }
 
@@ -203,27 +141,10 @@ base::Result<int> replay(Context& context, Id id) {
   engine::FlowCache flows;
   auto explanation = engine::explain(**reader, flows, id, context.providers());
   if (!explanation) return explanation.error();
-  std::vector<flow::Disagreement> all = explanation->replay.disagreements;
-  all.insert(all.end(), explanation->request_disagreements.begin(),
-             explanation->request_disagreements.end());
   if (context.json) {
-    json::object out;
-    out["session_id"] = id;
-    out["agrees"] = explanation->agrees();
-    out["rows"] = explanation->replay.rows;
-    out["messages"] = explanation->replay.messages;
-    out["requests_rebuilt"] = explanation->requests_rebuilt;
-    json::array list;
-    for (const auto& each : all) {
-      json::object one;
-      one["order"] = each.order;
-      one["what"] = each.what;
-      list.push_back(std::move(one));
-    }
-    out["disagreements"] = std::move(list);
-    print_json(out);
+    print_json(service::proof_json(id, *explanation));
   } else {
-    for (const auto& each : all)
+    for (const auto& each : service::disagreements_of(*explanation))
       fmt::print(
           "{}: {}\n",
           each.order == 0 ? std::string("the final state") : fmt::format("step {}", each.order),
@@ -244,12 +165,7 @@ base::Result<int> search(Context& context, const std::string& text, std::int64_t
   if (!found) return found.error();
   for (const auto& message : *found) {
     if (context.json) {
-      json::object out;
-      out["session_id"] = message.session;
-      out["position"] = message.position;
-      out["role"] = message.role_ref;
-      out["text"] = message.content;
-      print_json(out);
+      print_json(service::found_message_json(message));
       continue;
     }
     // The words around the place, so that the match is seen.

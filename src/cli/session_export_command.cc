@@ -6,16 +6,16 @@
 #include <cstring>
 
 #include "cli/db_report.h"
-#include "cli/session_export.h"
 #include "cli/session_selection.h"
 #include "cli/session_tools.h"
 #include "cli/terminal.h"
+#include "service/session_export.h"
 
 namespace tertulia::cli {
 namespace {
 
 struct ExportOptions {
-  SelectionOptions selection;
+  service::SessionSelection selection;
   std::string format = "md";
 };
 
@@ -33,7 +33,7 @@ base::Result<int> export_all(Context& context, const ExportOptions& options) {
     return base::Error{.code = base::Code::invalid,
                        .message = "export wants ids, or --status, --flow or --older-than",
                        .remedy = "tertulia session list"};
-  auto filter = to_filter(**reader, options.selection, base::Clock::system().now());
+  auto filter = service::to_filter(**reader, options.selection, base::Clock::system().now());
   if (!filter) return filter.error();
   auto count = store::count_sessions(**reader, *filter);
   if (!count) return count.error();
@@ -50,7 +50,7 @@ base::Result<int> export_all(Context& context, const ExportOptions& options) {
     ProgressLine progress("exporting", "sessions");
     auto exported = store::each_session(
         **reader, *filter, [&](const store::SessionSummary& session) -> base::Result<void> {
-          auto text = export_session(**reader, session.id, options.format);
+          auto text = service::export_session(**reader, session.id, options.format);
           // One session that cannot be read does not keep the others from being kept.
           if (!text && *count > 1) {
             failed.push_back(fmt::format("session {}: {}", session.id, text.error().message));

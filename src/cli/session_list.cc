@@ -5,6 +5,7 @@
 #include "cli/session_selection.h"
 #include "cli/session_tools.h"
 #include "cli/terminal.h"
+#include "service/session_view.h"
 
 namespace tertulia::cli {
 namespace {
@@ -13,44 +14,26 @@ namespace json = base::json;
 using model::Id;
 
 struct ListOptions {
-  SelectionOptions selection;
+  service::SessionSelection selection;
   std::int64_t limit = 50;
   Id below = 0;
 };
 
-json::object summary_json(const store::SessionSummary& session) {
-  json::object out;
-  out["id"] = session.id;
-  out["flow"] = session.flow.value_or("");
-  out["flow_version"] = session.flow_version.value_or(0);
-  out["topic"] = session.topic.value_or("");
-  out["status"] = model::to_text(session.status);
-  if (session.stop_reason) out["stop_reason"] = model::to_text(*session.stop_reason);
-  out["round"] = session.round;
-  out["steps"] = session.executed_steps;
-  out["messages"] = session.messages;
-  out["created_at"] = base::to_iso8601(session.created_at);
-  if (session.ended_at) out["ended_at"] = base::to_iso8601(*session.ended_at);
-  return out;
-}
-
 base::Result<int> list(Context& context, const ListOptions& options) {
   auto reader = context.reader();
   if (!reader) return reader.error();
-  auto filter = to_filter(**reader, options.selection, base::Clock::system().now());
+  auto filter = service::to_filter(**reader, options.selection, base::Clock::system().now());
   if (!filter) return filter.error();
   store::SessionPage page{.filter = *std::move(filter), .below = {}, .limit = options.limit};
   if (options.below > 0) page.below = options.below;
-  auto sessions = store::list_sessions(**reader, page);
-  if (!sessions) return sessions.error();
   if (context.json) {
-    json::array items;
-    for (const auto& session : *sessions) items.push_back(summary_json(session));
-    json::object out;
-    out["items"] = std::move(items);
-    print_json(out);
+    auto listed = service::list_sessions_json(**reader, page);
+    if (!listed) return listed.error();
+    print_json(json::object{{"items", std::move(listed->items)}});
     return kExitDone;
   }
+  auto sessions = store::list_sessions(**reader, page);
+  if (!sessions) return sessions.error();
   if (sessions->empty() && options.selection.empty() && options.below == 0)
     fmt::print("no sessions yet; try: tertulia run debate\n");
   else if (sessions->empty())

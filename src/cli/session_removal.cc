@@ -1,4 +1,6 @@
 // tertulia session delete, tertulia session prune: sessions that are not wanted any more.
+#include "service/session_removal.h"
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -16,15 +18,9 @@ namespace json = base::json;
 using model::Id;
 
 struct RemovalOptions {
-  SelectionOptions selection;
+  service::SessionSelection selection;
   bool yes = false;
   bool dry_run = false;
-};
-
-// What became of the sessions that were meant.
-struct Removal {
-  std::int64_t deleted = 0;
-  std::vector<Id> in_flight;  // left out
 };
 
 base::Result<bool> may_delete(const RemovalOptions& options, std::int64_t count) {
@@ -41,36 +37,9 @@ base::Result<bool> may_delete(const RemovalOptions& options, std::int64_t count)
   return answer == "y" || answer == "Y" || answer == "yes";
 }
 
-base::Result<Removal> remove(engine::Engine& engine, db::Connection& reader,
-                             const store::SessionFilter& filter, std::int64_t count) {
-  Removal removal;
-  ProgressLine progress("deleting", "sessions");
-  auto done = store::each_session(reader, filter,
-                                  [&](const store::SessionSummary& session) -> base::Result<void> {
-                                    auto removed = engine.remove(session.id);
-                                    if (!removed && removed.error().code == base::Code::conflict) {
-                                      removal.in_flight.push_back(session.id);
-                                      return {};
-                                    }
-                                    // Deleted by somebody else meanwhile: gone is gone.
-                                    if (!removed && removed.error().code != base::Code::not_found)
-                                      return removed.error();
-                                    if (removed) ++removal.deleted;
-                                    progress.show(removal.deleted, count);
-                                    return {};
-                                  });
-  if (!done) return done.error();
-  return removal;
-}
-
-void tell_removal(const Removal& removal, bool as_json) {
+void tell_removal(const service::Removal& removal, bool as_json) {
   if (as_json) {
-    json::object out;
-    out["deleted"] = removal.deleted;
-    json::array left_out;
-    for (const Id id : removal.in_flight) left_out.emplace_back(id);
-    out["in_flight"] = std::move(left_out);
-    print_json(out);
+    print_json(service::removal_json(removal));
     return;
   }
   if (!removal.in_flight.empty())
@@ -85,7 +54,7 @@ base::Result<int> remove_selected(Context& context, const RemovalOptions& option
   if (!engine) return engine.error();
   auto reader = context.reader();
   if (!reader) return reader.error();
-  auto filter = to_filter(**reader, options.selection, base::Clock::system().now());
+  auto filter = service::to_filter(**reader, options.selection, base::Clock::system().now());
   if (!filter) return filter.error();
   auto count = store::count_sessions(**reader, *filter);
   if (!count) return count.error();
@@ -104,7 +73,11 @@ base::Result<int> remove_selected(Context& context, const RemovalOptions& option
       return kExitFailed;
     }
   }
-  auto removal = remove(**engine, **reader, *filter, *count);
+  auto removal = [&] {
+    ProgressLine progress("deleting", "sessions");
+    return service::remove_sessions(**engine, **reader, *filter,
+                                    [&](std::int64_t deleted) { progress.show(deleted, *count); });
+  }();
   if (!removal) return removal.error();
   tell_removal(*removal, context.json);
   return kExitDone;
@@ -115,7 +88,7 @@ base::Result<int> remove_selected(Context& context, const RemovalOptions& option
 base::Result<int> remove_named(Context& context, const std::vector<Id>& ids) {
   auto engine = context.engine();
   if (!engine) return engine.error();
-  Removal removal;
+  service::Removal removal;
   for (const Id id : ids) {
     auto done = (*engine)->remove(id);
     if (!done) return done.error();
@@ -136,7 +109,7 @@ void add_session_removal(CLI::App& session, Context& context) {
   deleting->add_flag("--dry-run", options->dry_run, "Only say how many");
   deleting->footer("Example: tertulia session delete --status failed --older-than 30d --yes");
   run_on_parse(*deleting, [&context, options]() -> base::Result<int> {
-    const SelectionOptions& selection = options->selection;
+    const service::SessionSelection& selection = options->selection;
     if (selection.empty())
       return base::Error{.code = base::Code::invalid,
                          .message = "delete wants ids, or --status, --flow or --older-than",

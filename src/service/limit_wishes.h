@@ -19,9 +19,7 @@ struct LimitWishes {
   std::optional<double> cost_usd = {};
   std::optional<std::int64_t> time_ms = {};
 
-  [[nodiscard]] bool empty() const {
-    return !steps && !rounds && !tokens && !cost_usd && !time_ms;
-  }
+  [[nodiscard]] bool empty() const { return !steps && !rounds && !tokens && !cost_usd && !time_ms; }
   [[nodiscard]] flow::Limits over(flow::Limits limits) const;
 };
 

@@ -31,8 +31,7 @@ base::Result<store::NewSession> cast_session(db::Connection& reader, const Store
 }
 
 base::Result<model::Id> make_session(db::Connection& writer, const FlowText& text,
-                                     const flow::CheckedFlow& checked,
-                                     const SessionWishes& wishes,
+                                     const flow::CheckedFlow& checked, const SessionWishes& wishes,
                                      const engine::ProfileSource& profiles, base::Timestamp now) {
   auto flow = store_flow(writer, text, checked, now);
   if (!flow) return flow.error();

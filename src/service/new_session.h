@@ -20,7 +20,7 @@
 namespace tertulia::service {
 
 struct SessionWishes {
-  std::optional<std::string> topic = {};                // else the flow's own
+  std::optional<std::string> topic = {};              // else the flow's own
   std::map<std::string, std::string> roles = {};      // role reference -> name of a stored role
   std::map<std::string, std::string> variables = {};  // as a person writes them: JSON, or else text
   std::set<std::string> played = {};                  // role references that a person plays

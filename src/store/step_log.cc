@@ -65,11 +65,27 @@ base::Result<std::vector<model::Message>> load_document_versions(db::Connection&
                                   std::vector{param(session), param(document)});
 }
 
-base::Result<std::vector<CallOfStep>> load_model_calls(db::Connection& connection, Id session) {
+base::Result<std::vector<DocumentSummary>> list_documents(db::Connection& connection, Id session) {
+  std::vector<DocumentSummary> documents;
+  auto done = connection.each(
+      sql::list_documents, std::vector{param(session)},
+      [&](const db::Row& row) -> base::Result<void> {
+        documents.push_back({std::string(row.text(0)), row.integer(1),
+                             base::parse_iso8601(row.text(2)).value_or(base::Timestamp())});
+        return {};
+      });
+  if (!done) return done.error();
+  return documents;
+}
+
+base::Result<std::vector<CallOfStep>> load_model_calls(db::Connection& connection, Id session,
+                                                       std::optional<std::int64_t> order) {
   std::vector<CallOfStep> calls;
   Reader<model::ModelCall> reader;
-  auto done = connection.each(sql::select_model_calls, std::vector{param(session)},
-                              [&](const db::Row& row) -> base::Result<void> {
+  std::vector params = {param(session)};
+  if (order) params.push_back(param(*order));
+  auto done = connection.each(order ? sql::select_step_model_calls : sql::select_model_calls,
+                              params, [&](const db::Row& row) -> base::Result<void> {
                                 auto call = reader.read(row);
                                 if (!call) return call.error();
                                 calls.push_back({row.integer(0), *std::move(call)});
@@ -94,13 +110,14 @@ base::Result<UsageSum> sum_usage(db::Connection& connection, Id session) {
 }
 
 base::Result<std::vector<FoundMessage>> search_messages(db::Connection& connection,
-                                                        std::string_view text, std::int64_t limit) {
+                                                        std::string_view text, std::int64_t limit,
+                                                        Id below) {
   const std::string pattern = escape_like(text);
   std::vector<FoundMessage> found;
   auto done = connection.each(
-      sql::search_messages, std::vector{param(pattern), param(limit)},
+      sql::search_messages, std::vector{param(pattern), param(limit), param(below)},
       [&](const db::Row& row) -> base::Result<void> {
-        found.push_back({row.integer(0), row.integer(1),
+        found.push_back({row.integer(5), row.integer(0), row.integer(1),
                          base::parse_iso8601(row.text(2)).value_or(base::Timestamp()),
                          std::string(row.text(4)), std::string(row.text(3))});
         return {};

@@ -33,12 +33,22 @@ using model::Id;
 [[nodiscard]] base::Result<std::vector<model::Message>> load_document_versions(
     db::Connection& connection, Id session, const std::string& document);
 
+struct DocumentSummary {
+  std::string name;
+  std::int64_t versions = 0;
+  base::Timestamp updated_at;
+};
+// By name.
+[[nodiscard]] base::Result<std::vector<DocumentSummary>> list_documents(db::Connection& connection,
+                                                                        Id session);
+
 struct CallOfStep {
   std::int64_t order = 0;
   model::ModelCall call;
 };
-[[nodiscard]] base::Result<std::vector<CallOfStep>> load_model_calls(db::Connection& connection,
-                                                                     Id session);
+// Of the whole session, or of the row with this order.
+[[nodiscard]] base::Result<std::vector<CallOfStep>> load_model_calls(
+    db::Connection& connection, Id session, std::optional<std::int64_t> order = {});
 
 struct UsageSum {
   std::int64_t calls = 0;
@@ -49,15 +59,17 @@ struct UsageSum {
 [[nodiscard]] base::Result<UsageSum> sum_usage(db::Connection& connection, Id session);
 
 struct FoundMessage {
+  Id id = 0;
   Id session = 0;
   std::int64_t position = 0;
   base::Timestamp created_at;
   std::string role_ref;
   std::string content;
 };
-// Messages that hold the text, in any case of letters, newest first.
+// Messages that hold the text, in any case of letters, newest first; with ids below `below`.
 [[nodiscard]] base::Result<std::vector<FoundMessage>> search_messages(db::Connection& connection,
                                                                       std::string_view text,
-                                                                      std::int64_t limit);
+                                                                      std::int64_t limit,
+                                                                      Id below = INT64_MAX);
 
 }  // namespace tertulia::store

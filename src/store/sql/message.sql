@@ -27,5 +27,12 @@ SELECT * FROM messages
 WHERE session_id = $1 AND document = $2 AND position > 0
 ORDER BY document_version;
 
+-- name: list_documents
+SELECT document, max(document_version) AS versions, max(created_at) AS updated_at
+FROM messages
+WHERE session_id = $1 AND document IS NOT NULL AND position > 0
+GROUP BY document
+ORDER BY document;
+
 -- name: delete_messages
 DELETE FROM messages WHERE session_id = $1;

@@ -64,6 +64,12 @@ FROM step_execution_logs l JOIN model_calls c ON c.log_id = l.id
 WHERE l.session_id = $1
 ORDER BY c.id;
 
+-- name: select_step_model_calls
+SELECT l.execution_order, c.*
+FROM step_execution_logs l JOIN model_calls c ON c.log_id = l.id
+WHERE l.session_id = $1 AND l.execution_order = $2
+ORDER BY c.id;
+
 -- name: sum_usage
 SELECT count(*) AS calls, coalesce(sum(c.prompt_tokens), 0) AS prompt_tokens,
        coalesce(sum(c.completion_tokens), 0) AS completion_tokens, sum(c.cost_usd) AS cost_usd

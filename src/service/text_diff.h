@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-namespace tertulia::cli {
+namespace tertulia::service {
 
 struct DiffLine {
   enum class Kind { same, removed, added };
@@ -17,4 +17,4 @@ struct DiffLine {
 // table: documents have thousands of lines at most; larger ones are told as replaced whole).
 [[nodiscard]] std::vector<DiffLine> diff_lines(std::string_view before, std::string_view after);
 
-}  // namespace tertulia::cli
+}  // namespace tertulia::service

@@ -7,13 +7,10 @@
 #include "db/connection.h"
 #include "engine/session_data.h"
 
-namespace tertulia::cli {
-
-// Was any of it spoken by rehearsal? Exports say so.
-[[nodiscard]] bool is_rehearsed(const engine::SessionData& session);
+namespace tertulia::service {
 
 // `format`: md, html, json (which `session import` reads) or jsonl (the same on one line).
 [[nodiscard]] base::Result<std::string> export_session(db::Connection& reader, model::Id session,
                                                        const std::string& format);
 
-}  // namespace tertulia::cli
+}  // namespace tertulia::service

@@ -11,7 +11,7 @@
 #include "engine/session_data.h"
 #include "store/whole_session.h"
 
-namespace tertulia::cli {
+namespace tertulia::service {
 
 [[nodiscard]] std::string session_page(const store::WholeSession& whole,
                                        const engine::SessionData& session);
@@ -19,4 +19,4 @@ namespace tertulia::cli {
 // Text for the inside of an element or of a quoted attribute.
 [[nodiscard]] std::string escape_html(std::string_view text);
 
-}  // namespace tertulia::cli
+}  // namespace tertulia::service

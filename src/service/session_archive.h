@@ -14,7 +14,7 @@
 #include "engine/session_data.h"
 #include "store/whole_session.h"
 
-namespace tertulia::cli {
+namespace tertulia::service {
 
 struct ArchivedVersion {
   model::FlowVersion version;
@@ -42,4 +42,4 @@ struct ArchivedSession {
 // it. Ids in what it gives are those of the database that it came from.
 [[nodiscard]] base::Result<ArchivedSession> read_archive(std::string_view text);
 
-}  // namespace tertulia::cli
+}  // namespace tertulia::service

@@ -1,8 +1,8 @@
-#include "cli/text_diff.h"
+#include "service/text_diff.h"
 
 #include <algorithm>
 
-namespace tertulia::cli {
+namespace tertulia::service {
 namespace {
 
 constexpr std::size_t kMaxCells = 25'000'000;
@@ -55,4 +55,4 @@ std::vector<DiffLine> diff_lines(std::string_view before, std::string_view after
   return diff;
 }
 
-}  // namespace tertulia::cli
+}  // namespace tertulia::service

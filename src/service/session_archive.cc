@@ -1,4 +1,4 @@
-#include "cli/session_archive.h"
+#include "service/session_archive.h"
 
 #include <fmt/format.h>
 
@@ -6,10 +6,10 @@
 #include <cmath>
 
 #include "base/sha256.h"
-#include "cli/session_log_view.h"
 #include "service/row_json.h"
+#include "service/session_json.h"
 
-namespace tertulia::cli {
+namespace tertulia::service {
 namespace {
 
 namespace json = base::json;
@@ -63,7 +63,7 @@ std::string digest_of(const json::object& document) {
 // As messages are shown, and with what else their row has.
 json::object archived_message(const model::Message& message, const engine::SessionData& session) {
   json::object out = message_json(message, session);
-  const json::object row = service::row_json(message);
+  const json::object row = row_json(message);
   for (const char* name : {"speaker_session_role_id", "target_session_role_id",
                            "reply_to_message_id", "content_summary", "section"})
     if (!row.at(name).is_null()) out[name] = row.at(name);
@@ -73,7 +73,7 @@ json::object archived_message(const model::Message& message, const engine::Sessi
 template <class Row>
 json::array rows_json(const std::vector<Row>& rows) {
   json::array out;
-  for (const Row& row : rows) out.push_back(service::row_json(row));
+  for (const Row& row : rows) out.push_back(row_json(row));
   return out;
 }
 
@@ -130,7 +130,7 @@ class ArchiveReader final {
   template <class Row>
   void take(const json::value& value, const std::string& where, Row& into) {
     if (!good_) return;
-    auto row = service::row_from_json<Row>(value, where);
+    auto row = row_from_json<Row>(value, where);
     if (row)
       into = *std::move(row);
     else
@@ -231,7 +231,7 @@ json::object to_archive(json::object head, const store::WholeSession& whole,
   for (const auto& member : head) out[member.key()] = member.value();
   out["cast"] = parsed_or_text(whole.row.roles_snapshot.value_or("null"));
   out["flow_snapshot"] = parsed_or_text(whole.row.flow_snapshot.value_or("null"));
-  json::object row = service::row_json(whole.row);
+  json::object row = row_json(whole.row);
   row.erase("roles_snapshot");
   row.erase("flow_snapshot");
   out["session"] = std::move(row);
@@ -245,14 +245,14 @@ json::object to_archive(json::object head, const store::WholeSession& whole,
   out["session_roles"] = rows_json(whole.roles);
   out["machine_state"] = parsed_or_text(whole.state);
   json::object source;
-  source["flow"] = service::row_json(flow.flow);
-  source["version"] = service::row_json(flow.current.version);
+  source["flow"] = row_json(flow.flow);
+  source["version"] = row_json(flow.current.version);
   source["steps"] = rows_json(flow.current.steps);
   if (!flow.earlier.empty()) {
     json::array earlier;
     for (const ArchivedVersion& each : flow.earlier)
-      earlier.push_back(json::object{{"version", service::row_json(each.version)},
-                                     {"steps", rows_json(each.steps)}});
+      earlier.push_back(
+          json::object{{"version", row_json(each.version)}, {"steps", rows_json(each.steps)}});
     source["earlier"] = std::move(earlier);
   }
   out["flow_source"] = std::move(source);
@@ -287,4 +287,4 @@ base::Result<ArchivedSession> read_archive(std::string_view text) {
   return archived;
 }
 
-}  // namespace tertulia::cli
+}  // namespace tertulia::service

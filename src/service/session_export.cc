@@ -1,14 +1,14 @@
-#include "cli/session_export.h"
+#include "service/session_export.h"
 
 #include <fmt/format.h>
 
-#include "cli/session_archive.h"
-#include "cli/session_html.h"
-#include "cli/session_log_view.h"
+#include "service/session_archive.h"
+#include "service/session_html.h"
+#include "service/session_json.h"
 #include "store/flows.h"
 #include "store/whole_session.h"
 
-namespace tertulia::cli {
+namespace tertulia::service {
 namespace {
 
 namespace json = base::json;
@@ -61,7 +61,7 @@ json::object head_json(const Exported& exported) {
   out["status"] = model::to_text(exported.whole.row.status);
   if (exported.whole.row.stop_reason)
     out["stop_reason"] = model::to_text(*exported.whole.row.stop_reason);
-  out["rehearsal"] = is_rehearsed(exported.session);
+  out["rehearsal"] = exported.session.is_rehearsed();
   out["seed"] = exported.whole.row.seed.value_or(0);
   out["created_at"] = base::to_iso8601(exported.whole.row.created_at);
   if (exported.whole.row.ended_at) out["ended_at"] = base::to_iso8601(*exported.whole.row.ended_at);
@@ -75,7 +75,7 @@ std::string as_markdown(const Exported& exported) {
   const flow::Program& program = exported.session.program();
   std::string text = fmt::format("# {}\n\n", program.title);
   if (!exported.session.topic.empty()) text += exported.session.topic + "\n\n";
-  if (is_rehearsed(exported.session))
+  if (exported.session.is_rehearsed())
     text += "> Rehearsal: spoken by the built-in stand-in, not by a model.\n\n";
   text += fmt::format("Session {} of the flow {} (version {}), {}.\n", exported.whole.row.id,
                       exported.session.flow_name, exported.session.flow_version,
@@ -101,10 +101,6 @@ std::string as_markdown(const Exported& exported) {
 
 }  // namespace
 
-bool is_rehearsed(const engine::SessionData& session) {
-  return session.is_rehearsed();
-}
-
 base::Result<std::string> export_session(db::Connection& reader, model::Id session,
                                          const std::string& format) {
   auto exported = load_exported(reader, session);
@@ -124,4 +120,4 @@ base::Result<std::string> export_session(db::Connection& reader, model::Id sessi
   return as_markdown(*exported);
 }
 
-}  // namespace tertulia::cli
+}  // namespace tertulia::service

@@ -1,4 +1,4 @@
-#include "cli/session_html.h"
+#include "service/session_html.h"
 
 #include <fmt/format.h>
 
@@ -6,10 +6,10 @@
 #include <set>
 
 #include "base/utf8.h"
-#include "cli/session_export.h"
-#include "cli/session_log_view.h"
+#include "service/log_words.h"
+#include "service/session_json.h"
 
-namespace tertulia::cli {
+namespace tertulia::service {
 namespace {
 
 constexpr std::string_view kHead = R"(<!doctype html>
@@ -72,7 +72,7 @@ class Page final {
     page_ += fmt::format("<h1>{}</h1>\n", inline_text(title));
     if (!session_.topic.empty())
       page_ += fmt::format("<p class=\"topic\">{}</p>\n", inline_text(session_.topic));
-    if (is_rehearsed(session_))
+    if (session_.is_rehearsed())
       page_ +=
           "<p class=\"note\">Rehearsal: spoken by the built-in stand-in, not by a model.</p>\n";
     add_facts();
@@ -266,4 +266,4 @@ std::string session_page(const store::WholeSession& whole, const engine::Session
   return Page(whole, session).text();
 }
 
-}  // namespace tertulia::cli
+}  // namespace tertulia::service
