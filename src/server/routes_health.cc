@@ -1,0 +1,50 @@
+// Is it alive, is it ready, what does it count: outside /api/v1, for supervisors and collectors.
+#include <fmt/format.h>
+
+#include "server/api.h"
+
+namespace tertulia::server {
+
+namespace json = base::json;
+
+void add_health_routes(Router& router, const Api& api) {
+  router.add({.method = "GET",
+              .path = "/healthz",
+              .scope = Scope::none,
+              .summary = "Is the process alive?",
+              .tag = "health",
+              .response = "Health",
+              .needs_database = false,
+              .handler = [](const Request&, Desk&) {
+                json::object out;
+                out["status"] = "ok";
+                return json_response(out);
+              }});
+  router.add({.method = "GET",
+              .path = "/readyz",
+              .scope = Scope::none,
+              .summary = "Is the database proved, and can it be written?",
+              .tag = "health",
+              .response = "Health",
+              .needs_database = false,
+              .handler = [&api](const Request&, Desk&) {
+                if (const auto trouble = api.readiness.trouble()) return problem(*trouble);
+                json::object out;
+                out["status"] = "ok";
+                return json_response(out);
+              }});
+  router.add({.method = "GET",
+              .path = "/metrics",
+              .scope = Scope::read,
+              .summary = "What the server counts, for Prometheus",
+              .tag = "health",
+              .media = "text/plain; version=0.0.4",
+              .handler = [&api](const Request&, Desk& desk) {
+                if (!api.metrics)
+                  return problem(404, "not_found", "this server does not count anything");
+                return Response{.content_type = "text/plain; version=0.0.4",
+                                .body = api.metrics(desk.reader)};
+              }});
+}
+
+}  // namespace tertulia::server

@@ -1,0 +1,251 @@
+// Sessions: made, found, deleted. What goes on with one: routes_steering.cc; what it recorded:
+// routes_record.cc.
+#include <fmt/format.h>
+
+#include "server/api.h"
+#include "server/body.h"
+#include "service/flow_library.h"
+#include "service/new_session.h"
+#include "service/session_removal.h"
+#include "service/session_selection.h"
+#include "service/session_stats.h"
+#include "service/session_view.h"
+
+namespace tertulia::server {
+
+namespace json = base::json;
+
+namespace {
+
+constexpr std::size_t kMostSelected = 10'000;
+
+std::vector<std::string> words_of(std::string_view list) {
+  std::vector<std::string> words;
+  while (!list.empty()) {
+    const std::string_view word = list.substr(0, list.find(','));
+    list.remove_prefix(std::min(list.size(), word.size() + 1));
+    if (!word.empty()) words.emplace_back(word);
+  }
+  return words;
+}
+
+std::string query(const Request& request, std::string_view name) {
+  const auto found = request.query.find(name);
+  return found == request.query.end() ? std::string() : found->second;
+}
+
+base::Result<service::SessionSelection> selection_of(const Request& request) {
+  service::SessionSelection selection;
+  selection.statuses = words_of(query(request, "status"));
+  selection.flow = query(request, "flow");
+  selection.older_than = query(request, "older_than");
+  if (const std::string batch = query(request, "batch"); !batch.empty()) {
+    const auto id = parse_id(batch);
+    if (!id)
+      return base::Error{.code = base::Code::invalid,
+                         .message = fmt::format("batch is '{}', which is no number", batch)};
+    selection.batch = *id;
+  }
+  return selection;
+}
+
+service::SessionSelection selection_of(Body& body) {
+  service::SessionSelection selection;
+  if (const auto* ids = body.any("ids")) {
+    if (!ids->is_array() || ids->get_array().size() > kMostSelected) {
+      body.mistake("ids", fmt::format("an array of at most {} session ids is wanted here",
+                                      kMostSelected));
+    } else {
+      for (const auto& id : ids->get_array()) {
+        if (id.is_int64()) {
+          selection.ids.push_back(id.get_int64());
+        } else {
+          body.mistake("ids", "session ids are integers");
+        }
+      }
+    }
+  }
+  selection.statuses = body.texts("status");
+  selection.flow = body.text("flow").value_or("");
+  selection.batch = body.integer("batch").value_or(0);
+  selection.older_than = body.text("older_than").value_or("");
+  return selection;
+}
+
+std::vector<Parameter> selection_parameters() {
+  return {{"status", "string", "one or more of the statuses, with commas"},
+          {"flow", "string", "the flow's name"},
+          {"batch", "integer", "of this batch"},
+          {"older_than", "string", "nothing was done with them for so long: 30m, 12h, 90d"}};
+}
+
+Response list(const Request& request, Desk& desk) {
+  auto wish = page_of(request);
+  if (!wish) return problem(wish.error());
+  auto selection = selection_of(request);
+  if (!selection) return problem(selection.error());
+  auto filter = service::to_filter(*desk.reader, *selection, base::Clock::system().now());
+  if (!filter) return problem(filter.error());
+  if (const std::string topic = query(request, "topic"); !topic.empty()) filter->topic = topic;
+  for (const char* name : {"created_after", "created_before"}) {
+    const std::string text = query(request, name);
+    if (text.empty()) continue;
+    const auto time = base::parse_iso8601(text);
+    if (!time)
+      return problem(400, "invalid", fmt::format("{} is '{}'", name, text),
+                     "it is a time such as 2026-11-25T10:00:00Z");
+    (std::string_view(name) == "created_after" ? filter->created_after : filter->created_before) =
+        *time;
+  }
+  auto page = service::list_sessions_json(
+      *desk.reader, {.filter = *std::move(filter), .below = wish->cursor, .limit = wish->limit});
+  if (!page) return problem(page.error());
+  return page_response(std::move(page->items), page->next);
+}
+
+Response create(const Api& api, const Request& request, Desk& desk) {
+  Body body(request.body);
+  const auto name = body.text("flow");
+  service::SessionWishes wishes;
+  wishes.topic = body.text("topic");
+  wishes.roles = body.text_map("cast");
+  wishes.variables = body.text_map("vars");
+  for (auto& role : body.texts("play")) wishes.played.insert(std::move(role));
+  wishes.profile = body.text("model").value_or(api.default_profile);
+  wishes.seed = body.integer("seed");
+  if (auto limits = body.object("limits")) {
+    wishes.limits.steps = limits->integer("steps");
+    wishes.limits.rounds = limits->integer("rounds");
+    wishes.limits.tokens = limits->integer("tokens");
+    wishes.limits.cost_usd = limits->number("cost_usd");
+    wishes.limits.time_ms = limits->integer("time_ms");
+    body.take(*limits);
+  }
+  const bool autostart = body.boolean("autostart").value_or(true);
+  if (!name) body.mistake("flow", "the name of a flow is wanted here");
+  if (wishes.profile.empty())
+    body.mistake("model", "a model is wanted: this server was started without one");
+  if (auto refusal = body.refusal()) return *std::move(refusal);
+  auto text = service::find_flow_text(*desk.reader, *name);
+  if (!text) return Body::refuse(text.error(), "/flow");
+  const auto checked = service::check_flow_text(
+      *text, service::surroundings_of(*desk.reader, api.profile_names));
+  if (!checked.ok()) return Body::refuse(service::mistakes_error(text->shown, checked), "/flow");
+  if (!api.profiles(wishes.profile)) {
+    auto profile = api.profiles(wishes.profile);
+    return Body::refuse(profile.error(), "/model");
+  }
+  model::Id session = 0;
+  auto done = write(api, [&](db::Connection& connection) -> base::Result<void> {
+    auto made = service::make_session(connection, *text, checked, wishes, api.profiles,
+                                      base::Clock::system().now());
+    if (!made) return made.error();
+    session = *made;
+    return {};
+  });
+  if (!done) return Body::refuse(done.error(), "");
+  if (autostart)
+    if (auto begun = api.stage.begin(session, {}); !begun) return problem(begun.error());
+  Response response =
+      respond_with(service::session_json(*desk.reader, api.flows, session), 201);
+  response.fields.emplace_back("Location", fmt::format("/api/v1/sessions/{}", session));
+  return response;
+}
+
+Response remove(const Api& api, const Request& request, Desk& desk) {
+  auto id = id_of(request, "session");
+  if (!id) return problem(id.error());
+  static_cast<void>(desk);
+  if (auto done = api.engine.remove(*id); !done) return problem(done.error());
+  api.hub.drop_session(*id);
+  return {.status = 204, .content_type = ""};
+}
+
+Response prune(const Api& api, const Request& request, Desk& desk) {
+  Body body(request.body);
+  service::SessionSelection selection = selection_of(body);
+  if (selection.empty())
+    body.mistake("", "say which sessions: ids, status, flow, batch or older_than");
+  if (auto refusal = body.refusal()) return *std::move(refusal);
+  auto filter = service::to_filter(*desk.reader, selection, base::Clock::system().now());
+  if (!filter) return Body::refuse(filter.error(), "");
+  auto removed = service::remove_sessions(api.engine, *desk.reader, *filter);
+  if (!removed) return problem(removed.error());
+  return json_response(service::removal_json(*removed));
+}
+
+}  // namespace
+
+void add_session_routes(Router& router, const Api& api) {
+  auto filters = selection_parameters();
+  filters.push_back({"topic", "string", "the topic holds this text"});
+  filters.push_back({"created_after", "string", "a time (RFC 3339)"});
+  filters.push_back({"created_before", "string", "a time (RFC 3339)"});
+  router.add({.method = "GET",
+              .path = "/api/v1/sessions",
+              .summary = "Sessions, newest first",
+              .tag = "sessions",
+              .query = page_parameters(filters),
+              .response = "SessionPage",
+              .handler = [](const Request& request, Desk& desk) { return list(request, desk); }});
+  router.add({.method = "POST",
+              .path = "/api/v1/sessions",
+              .scope = Scope::run,
+              .summary = "Makes a session of a flow and begins to perform it",
+              .tag = "sessions",
+              .request = "NewSession",
+              .response = "Session",
+              .status = 201,
+              .is_idempotent_by_key = true,
+              .handler = [&api](const Request& request, Desk& desk) {
+                return create(api, request, desk);
+              }});
+  router.add({.method = "GET",
+              .path = "/api/v1/sessions/{id}",
+              .summary = "How a session stands",
+              .tag = "sessions",
+              .response = "Session",
+              .handler = [&api](const Request& request, Desk& desk) {
+                auto id = id_of(request, "session");
+                if (!id) return problem(id.error());
+                return respond_with(service::session_json(*desk.reader, api.flows, *id));
+              }});
+  router.add({.method = "DELETE",
+              .path = "/api/v1/sessions/{id}",
+              .scope = Scope::run,
+              .summary = "Deletes a session with all that it recorded",
+              .tag = "sessions",
+              .status = 204,
+              .handler = [&api](const Request& request, Desk& desk) {
+                return remove(api, request, desk);
+              }});
+  router.add({.method = "POST",
+              .path = "/api/v1/sessions/prune",
+              .scope = Scope::admin,
+              .summary = "Deletes all sessions that fit",
+              .tag = "sessions",
+              .request = "Selection",
+              .response = "Removal",
+              .is_idempotent_by_key = true,
+              .handler = [&api](const Request& request, Desk& desk) {
+                return prune(api, request, desk);
+              }});
+  router.add({.method = "GET",
+              .path = "/api/v1/sessions/stats",
+              .summary = "Counts, tokens, cost and time, by flow, role, model and status",
+              .tag = "sessions",
+              .query = selection_parameters(),
+              .response = "Stats",
+              .handler = [](const Request& request, Desk& desk) {
+                auto selection = selection_of(request);
+                if (!selection) return problem(selection.error());
+                auto filter = service::to_filter(*desk.reader, *selection,
+                                                 base::Clock::system().now());
+                if (!filter) return problem(filter.error());
+                auto stats = service::load_session_stats(*desk.reader, *filter);
+                if (!stats) return problem(stats.error());
+                return json_response(service::stats_json(*stats));
+              }});
+}
+
+}  // namespace tertulia::server
