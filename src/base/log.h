@@ -8,7 +8,11 @@ namespace tertulia::base {
 
 enum class LogLevel { error, warn, info, debug };
 
-// Sends the log to standard error at this level; called once, by main, before other threads run.
-void start_log(LogLevel level);
+// As lines of text, or as JSON Lines: {time, level, message}.
+enum class LogFormat { text, json };
+
+// Sends the log to standard error at this level; called by main, before other threads run. Called
+// again, it replaces what was in force.
+void start_log(LogLevel level, LogFormat format = LogFormat::text);
 
 }  // namespace tertulia::base

@@ -46,10 +46,12 @@ class File final {
     try {
       const YAML::Node root = YAML::LoadFile(path_);
       if (root.IsNull()) return {};
-      keys(root, "", {"database", "listen", "model", "models", "log", "retention"});
+      keys(root, "", {"database", "listen", "model", "models", "log", "retention", "server"});
       if (const auto node = root["database"]) config_.database = {text(node), path_};
       if (const auto node = root["model"]) config_.model = {text(node), path_};
       if (const auto node = root["log"]) config_.log = {text(node), path_};
+      if (const auto node = root["listen"]) config_.listen = {text(node), path_};
+      if (const auto node = root["server"]) server(node);
       if (const auto node = root["models"]) models(node);
     } catch (const YAML::Exception& problem) {
       return base::Error{.code = base::Code::invalid,
@@ -125,6 +127,29 @@ class File final {
                        near.empty() ? fmt::format("; known are {}", fmt::join(known, ", "))
                                     : fmt::format("; did you mean '{}'?", near)));
     }
+  }
+
+  static std::vector<std::string> texts(const YAML::Node& node) {
+    if (node.IsScalar()) return {node.Scalar()};
+    if (!node.IsSequence()) fail(node, "expected a list of texts");
+    std::vector<std::string> all;
+    for (const auto& each : node) all.push_back(text(each));
+    return all;
+  }
+
+  void server(const YAML::Node& node) {
+    keys(node, " under 'server'",
+         {"hosts", "cors_origins", "require_token", "certificate", "key", "requests_per_minute"});
+    Config::Server& server = config_.server;
+    if (node["hosts"]) server.hosts = texts(node["hosts"]);
+    if (node["cors_origins"]) server.cors_origins = texts(node["cors_origins"]);
+    if (node["require_token"]) server.require_token = node["require_token"].as<bool>();
+    if (node["certificate"]) server.certificate = text(node["certificate"]);
+    if (node["key"]) server.key = text(node["key"]);
+    if (node["requests_per_minute"])
+      server.requests_per_minute = count(node["requests_per_minute"]);
+    if (server.certificate.empty() != server.key.empty())
+      fail(node, "TLS wants both certificate and key");
   }
 
   void models(const YAML::Node& node) {
@@ -258,6 +283,7 @@ base::Result<Config> load_config(const ConfigFlags& flags) {
   config.database = {data + "/tertulia/tertulia.db", "built-in"};
   config.model = {"rehearsal", "built-in"};
   config.log = {"warn", "built-in"};
+  config.listen = {"127.0.0.1:5010", "built-in"};
   for (const std::string& path : {std::string("/etc/tertulia/config.yaml"),
                                   xdg("XDG_CONFIG_HOME", "/.config") + "/tertulia/config.yaml"}) {
     if (!fs::exists(path)) continue;
@@ -268,12 +294,14 @@ base::Result<Config> load_config(const ConfigFlags& flags) {
   for (const auto& [variable, setting] :
        {std::pair<const char*, Setting*>{"TERTULIA_DB", &config.database},
         {"TERTULIA_MODEL", &config.model},
-        {"TERTULIA_LOG", &config.log}})
+        {"TERTULIA_LOG", &config.log},
+        {"TERTULIA_LISTEN", &config.listen}})
     if (const std::string value = environment(variable); !value.empty())
       *setting = {value, variable};
   if (!flags.database.empty()) config.database = {flags.database, "--db"};
   if (!flags.model.empty()) config.model = {flags.model, "--model"};
   if (!flags.log.empty()) config.log = {flags.log, "--log"};
+  if (!flags.listen.empty()) config.listen = {flags.listen, "--listen"};
   return config;
 }
 

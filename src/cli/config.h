@@ -19,8 +19,18 @@ struct Setting {
 
 struct Config {
   Setting database;
-  Setting model;  // a profile's name or a model's specification
-  Setting log;    // error, warn, info, debug
+  Setting model;   // a profile's name or a model's specification
+  Setting log;     // error, warn, info, debug
+  Setting listen;  // of `serve`
+  struct Server {
+    std::vector<std::string> hosts;         // that Host fields may name, beside the address
+    std::vector<std::string> cors_origins;  // of pages that may use the API
+    bool require_token = false;             // also on this machine
+    std::string certificate;                // files, PEM
+    std::string key;
+    std::int64_t requests_per_minute = 60'000;  // of one caller; 0: no limit
+  };
+  Server server;
   std::map<std::string, llm::ModelProfile> models;
   std::map<std::string, std::string> model_sources;  // by profile: the file that has it
   std::vector<std::string> files;                    // read, in order
@@ -43,6 +53,7 @@ struct ConfigFlags {
   std::string database;
   std::string model;
   std::string log;
+  std::string listen;
 };
 
 // Reads files and environment. Invalid with file, line and column where a file is wrong; unknown

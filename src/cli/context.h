@@ -37,9 +37,10 @@ class Context final {
 
   ConfigFlags flags;
   bool json = false;
-  std::string migrate = "ask";  // ask, auto, refuse
-  std::string script_file;      // rehearsal's
-  std::string record_file;      // where calls of models are recorded; empty: nowhere
+  std::string log_format = "text";  // text, json
+  std::string migrate = "ask";      // ask, auto, refuse
+  std::string script_file;          // rehearsal's
+  std::string record_file;          // where calls of models are recorded; empty: nowhere
   llm::Recorder::Existing existing_recording = llm::Recorder::Existing::append;
 
   // Read once, at the first call.
@@ -101,6 +102,8 @@ void add_flow(CLI::App& app, Context& context);
 void add_role(CLI::App& app, Context& context);
 void add_model(CLI::App& app, Context& context);
 void add_db(CLI::App& app, Context& context);
+void add_serve(CLI::App& app, Context& context);
+void add_token(CLI::App& app, Context& context);
 void add_doctor(CLI::App& app, Context& context);
 
 }  // namespace tertulia::cli

@@ -27,6 +27,8 @@ void add_globals(CLI::App& app, Context& context) {
   app.add_option("--config", context.flags.config_file, "A configuration file, read last");
   app.add_option("--log", context.flags.log, "How much to log on standard error")
       ->check(CLI::IsMember({"error", "warn", "info", "debug"}));
+  app.add_option("--log-format", context.log_format, "The log as lines of text, or of JSON")
+      ->check(CLI::IsMember({"text", "json"}));
   app.add_flag("--json", context.json, "Machine-readable output");
   app.add_option("--migrate", context.migrate,
                  "What to do with a database that is behind this program")
@@ -39,14 +41,15 @@ base::Result<void> start_logging(Context& context) {
   auto config = context.config();
   if (!config) return config.error();
   const std::string& level = (*config)->log.value;
+  const auto format = context.log_format == "json" ? base::LogFormat::json : base::LogFormat::text;
   if (level == "error") {
-    base::start_log(base::LogLevel::error);
+    base::start_log(base::LogLevel::error, format);
   } else if (level == "info") {
-    base::start_log(base::LogLevel::info);
+    base::start_log(base::LogLevel::info, format);
   } else if (level == "debug") {
-    base::start_log(base::LogLevel::debug);
+    base::start_log(base::LogLevel::debug, format);
   } else if (level == "warn") {
-    base::start_log(base::LogLevel::warn);
+    base::start_log(base::LogLevel::warn, format);
   } else {
     return base::Error{
         .code = base::Code::invalid,
@@ -72,6 +75,8 @@ int run(int argc, char** argv) {
   add_role(app, context);
   add_model(app, context);
   add_db(app, context);
+  add_serve(app, context);
+  add_token(app, context);
   add_doctor(app, context);
   try {
     app.parse(argc, argv);

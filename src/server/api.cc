@@ -6,12 +6,11 @@
 
 namespace tertulia::server {
 
-base::Result<model::Id> id_of(const Request& request, std::string_view what,
-                              std::size_t captured) {
+base::Result<model::Id> id_of(const Request& request, std::string_view what, std::size_t captured) {
   if (const auto id = parse_id(request.captured[captured])) return *id;
-  return base::Error{.code = base::Code::not_found,
-                     .message = fmt::format("there is no {} '{}'", what,
-                                            request.captured[captured])};
+  return base::Error{
+      .code = base::Code::not_found,
+      .message = fmt::format("there is no {} '{}'", what, request.captured[captured])};
 }
 
 base::Result<PageWish> page_of(const Request& request) {

@@ -117,9 +117,8 @@ std::map<std::string, std::string> Body::text_map(std::string_view name) {
     return all;
   }
   for (const auto& member : value->get_object())
-    all.emplace(member.key(), member.value().is_string()
-                                  ? std::string(member.value().get_string())
-                                  : base::to_text(member.value()));
+    all.emplace(member.key(), member.value().is_string() ? std::string(member.value().get_string())
+                                                         : base::to_text(member.value()));
   return all;
 }
 
@@ -161,10 +160,10 @@ std::optional<Response> Body::refusal() {
   if (!is_json_)
     return problem(400, "invalid", "the body is no JSON object: " + mistakes_.front().detail,
                    "send a JSON object (RFC 8259)", mistakes_);
-  return problem(422, "invalid",
-                 fmt::format("the body has {} mistake{}", mistakes_.size(),
-                             mistakes_.size() == 1 ? "" : "s"),
-                 "/api/v1/openapi.json has what is taken here", mistakes_);
+  return problem(
+      422, "invalid",
+      fmt::format("the body has {} mistake{}", mistakes_.size(), mistakes_.size() == 1 ? "" : "s"),
+      "/api/v1/openapi.json has what is taken here", mistakes_);
 }
 
 Response Body::refuse(const base::Error& error, std::string_view pointer) {

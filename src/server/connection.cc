@@ -221,10 +221,9 @@ void Connection<Stream>::write(Response response, bool keep) {
   };
   if (is_head_) {
     auto serializer = std::make_shared<http::response_serializer<http::string_body>>(*out);
-    http::async_write_header(stream_, *serializer,
-                             [written, serializer](Error error, std::size_t size) {
-                               written(error, size);
-                             });
+    http::async_write_header(
+        stream_, *serializer,
+        [written, serializer](Error error, std::size_t size) { written(error, size); });
     return;
   }
   http::async_write(stream_, *out, written);

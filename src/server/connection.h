@@ -34,8 +34,7 @@ class Connection final : public AnyConnection,
                          public std::enable_shared_from_this<Connection<Stream>> {
  public:
   // `gone` is called when it has ended. The others outlive it.
-  Connection(Stream stream, const ConnectionLimits& limits, Door& door,
-             std::function<void()> gone);
+  Connection(Stream stream, const ConnectionLimits& limits, Door& door, std::function<void()> gone);
   ~Connection() override;
 
   void run() override;

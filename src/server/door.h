@@ -23,8 +23,7 @@ class Door {
   [[nodiscard]] virtual Admission admit(const Head& head) = 0;
 
   // The whole request. `respond` is called once, from any thread.
-  virtual void answer(std::shared_ptr<Request> request,
-                      std::function<void(Response)> respond) = 0;
+  virtual void answer(std::shared_ptr<Request> request, std::function<void(Response)> respond) = 0;
 };
 
 }  // namespace tertulia::server

@@ -86,8 +86,7 @@ Door::Admission Front::admit(const Head& head) {
     if (found.allow.empty() && request->path != "*")
       return refused(*request, problem(404, "not_found", "there is nothing at this path"));
     Response response{.status = 204, .content_type = ""};
-    response.fields.emplace_back("Allow", found.allow.empty() ? "GET, HEAD, OPTIONS"
-                                                              : found.allow);
+    response.fields.emplace_back("Allow", found.allow.empty() ? "GET, HEAD, OPTIONS" : found.allow);
     return refused(*request, std::move(response));
   }
   auto found = router_.find(head.method, request->path);
@@ -123,19 +122,18 @@ std::optional<Response> Front::refuse_rate(const Caller& caller) {
   if (options_.requests_a_minute <= 0) return {};
   const auto now = std::chrono::steady_clock::now();
   const std::lock_guard lock(rates_mutex_);
-  auto& bucket =
-      rates_.try_emplace(caller.name, llm::TokenBucket(options_.requests_a_minute, now))
-          .first->second;
+  auto& bucket = rates_.try_emplace(caller.name, llm::TokenBucket(options_.requests_a_minute, now))
+                     .first->second;
   const auto when = bucket.when(1, now);
   if (when <= now) {
     bucket.take(1);
     return {};
   }
   const auto wait = std::chrono::ceil<std::chrono::seconds>(when - now);
-  Response response = problem(429, "rate_limited",
-                              fmt::format("more than {} requests a minute",
-                                          options_.requests_a_minute),
-                              "send fewer, or raise server: {requests_per_minute: N}");
+  Response response =
+      problem(429, "rate_limited",
+              fmt::format("more than {} requests a minute", options_.requests_a_minute),
+              "send fewer, or raise server: {requests_per_minute: N}");
   response.fields.emplace_back("Retry-After", std::to_string(wait.count()));
   return response;
 }
@@ -185,8 +183,7 @@ void Front::perform(const std::shared_ptr<Admitted>& request, base::Result<db::C
   if (has_key)
     if (auto known = claim_key(*request, key)) return respond(explained(*std::move(known)));
   std::unique_lock<std::mutex> edit;
-  if (!request->field("if-match").empty() &&
-      (route.method == "PUT" || route.method == "DELETE")) {
+  if (!request->field("if-match").empty() && (route.method == "PUT" || route.method == "DELETE")) {
     edit = std::unique_lock(edits_mutex_);
     if (auto refusal = refuse_match(*request, desk)) return respond(*std::move(refusal));
   }
@@ -200,18 +197,17 @@ std::optional<Response> Front::claim_key(const Admitted& request, const std::str
   if (key.size() > kMaxKey)
     return problem(422, "invalid",
                    fmt::format("an Idempotency-Key has at most {} characters", kMaxKey));
-  const std::string sha256 = base::sha256_hex(
-      fmt::format("{} {}\n{}", request.method, request.path, request.body));
-  base::Result<std::optional<model::IdempotencyKey>> known =
-      std::optional<model::IdempotencyKey>();
+  const std::string sha256 =
+      base::sha256_hex(fmt::format("{} {}\n{}", request.method, request.path, request.body));
+  base::Result<std::optional<model::IdempotencyKey>> known = std::optional<model::IdempotencyKey>();
   writer_.run([&](db::Connection& connection) {
     auto transaction = db::Transaction::begin(connection);
     if (!transaction) {
       known = transaction.error();
       return;
     }
-    known = store::claim_key(connection, request.caller.name, key, sha256,
-                             base::Clock::system().now());
+    known =
+        store::claim_key(connection, request.caller.name, key, sha256, base::Clock::system().now());
     if (!known) return;
     if (auto done = transaction->commit(); !done) known = done.error();
   });
@@ -223,8 +219,8 @@ std::optional<Response> Front::claim_key(const Admitted& request, const std::str
                    "this Idempotency-Key was sent with another request",
                    "make a new key for each request that is another");
   if (!stored.status) {
-    Response response = problem(409, "in_progress",
-                                "the request with this Idempotency-Key is still being done");
+    Response response =
+        problem(409, "in_progress", "the request with this Idempotency-Key is still being done");
     response.fields.emplace_back("Retry-After", "1");
     return response;
   }
@@ -244,8 +240,8 @@ void Front::settle_key(const Admitted& request, const std::string& key, const Re
                                         response.content_type, response.body)
                     : store::drop_key(connection, request.caller.name, key);
   });
-  if (!done) spdlog::warn("{}: the answer to a key is not kept: {}", request.id,
-                          done.error().message);
+  if (!done)
+    spdlog::warn("{}: the answer to a key is not kept: {}", request.id, done.error().message);
 }
 
 std::optional<Response> Front::refuse_match(const Admitted& request, Desk& desk) const {
@@ -285,8 +281,7 @@ void Front::finish(const Admitted& request, Response& response) const {
   const auto time = std::chrono::steady_clock::now() - request.since;
   spdlog::info("{} {} {} {} {} bytes {:.1f} ms by {}", request.id,
                request.is_head ? "HEAD" : request.method, printable(request.path), response.status,
-               size,
-               std::chrono::duration<double, std::milli>(time).count(), request.caller.name);
+               size, std::chrono::duration<double, std::milli>(time).count(), request.caller.name);
   if (answered_)
     answered_({.route = request.route,
                .method = request.method,

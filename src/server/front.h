@@ -37,9 +37,8 @@ struct Answered {
 class Front final : public Door {
  public:
   // All outlive it. `answered` is called on any thread.
-  Front(FrontOptions options, const Router& router, const TokenBook& tokens,
-        Readiness& readiness, Workers& workers, engine::Writer& writer,
-        std::function<void(const Answered&)> answered);
+  Front(FrontOptions options, const Router& router, const TokenBook& tokens, Readiness& readiness,
+        Workers& workers, engine::Writer& writer, std::function<void(const Answered&)> answered);
 
   [[nodiscard]] Admission admit(const Head& head) override;
   void answer(std::shared_ptr<Request> request, std::function<void(Response)> respond) override;

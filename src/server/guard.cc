@@ -47,8 +47,7 @@ bool has_token_parameter(std::string_view target) {
     const std::string_view pair = query.substr(0, query.find('&'));
     query.remove_prefix(std::min(query.size(), pair.size() + 1));
     const std::string name = lower(pair.substr(0, pair.find('=')));
-    if (std::find(kTokenParameters.begin(), kTokenParameters.end(), name) !=
-        kTokenParameters.end())
+    if (std::find(kTokenParameters.begin(), kTokenParameters.end(), name) != kTokenParameters.end())
       return true;
   }
   return false;
@@ -98,18 +97,17 @@ std::optional<Response> Guard::refuse(const Head& head) const {
                    hosts.empty() ? "the request has no Host field"
                                  : "the request has more than one Host field");
   if (!contains(options_.hosts, lower(hosts.front())))
-    return problem(421, "denied",
-                   fmt::format("this server is not '{}'",
-                               hosts.front().size() > 200 ? hosts.front().substr(0, 200)
-                                                          : hosts.front()),
-                   "use an address that it was started with, or name this one in the "
-                   "configuration (server: {hosts: [...]})");
+    return problem(
+        421, "denied",
+        fmt::format("this server is not '{}'",
+                    hosts.front().size() > 200 ? hosts.front().substr(0, 200) : hosts.front()),
+        "use an address that it was started with, or name this one in the "
+        "configuration (server: {hosts: [...]})");
   const auto origins = head.all("origin");
   if (origins.size() > 1)
     return problem(400, "invalid", "the request has more than one Origin field");
   const std::string own = fmt::format("{}://{}", options_.scheme, lower(hosts.front()));
-  const bool is_cors =
-      !origins.empty() && contains(options_.cors_origins, lower(origins.front()));
+  const bool is_cors = !origins.empty() && contains(options_.cors_origins, lower(origins.front()));
   if (!origins.empty() && lower(origins.front()) != own && !is_cors)
     return problem(403, "denied", "a page of another origin may not use this server",
                    "name the origin in the configuration (server: {cors_origins: [...]}) if it "
@@ -191,8 +189,8 @@ bool equal_in_constant_time(std::string_view a, std::string_view b) {
   if (a.size() != b.size()) return false;
   unsigned different = 0;
   for (std::size_t i = 0; i < a.size(); ++i)
-    different |= static_cast<unsigned>(static_cast<unsigned char>(a[i]) ^
-                                       static_cast<unsigned char>(b[i]));
+    different |=
+        static_cast<unsigned>(static_cast<unsigned char>(a[i]) ^ static_cast<unsigned char>(b[i]));
   return different == 0;
 }
 

@@ -49,8 +49,7 @@ void SseFollower::take_token(const Event&, const Piece& sse) {
   outlet_->push(sse);
 }
 
-base::Result<std::unique_ptr<Hub>> Hub::start(const db::Location& location,
-                                              engine::EventBus& bus) {
+base::Result<std::unique_ptr<Hub>> Hub::start(const db::Location& location, engine::EventBus& bus) {
   auto connection = db::open(location, {.access = db::Access::read});
   if (!connection) return connection.error();
   return std::unique_ptr<Hub>(new Hub(*std::move(connection), location, bus));
@@ -193,8 +192,8 @@ void Hub::read_new() {
     std::erase_if(gaps_, [now](const auto& gap) { return gap.second < now; });
   }
   if (!gaps_.empty()) {
-    auto late = store::load_events_between(*connection_, gaps_.begin()->first,
-                                           gaps_.rbegin()->first);
+    auto late =
+        store::load_events_between(*connection_, gaps_.begin()->first, gaps_.rbegin()->first);
     if (!late) return failed(late.error());
     std::erase_if(*late, [this](const auto& row) { return gaps_.erase(row.id) == 0; });
     give_rows(*late);

@@ -111,7 +111,7 @@ class Hub final {
   // The thread's own.
   std::multimap<model::Id, std::shared_ptr<Entry>> entries_;  // by session; 0: of all
   model::Id last_row_ = 0;
-  bool is_lost_ = true;  // where new rows begin is not known
+  bool is_lost_ = true;                         // where new rows begin is not known
   std::map<model::Id, base::SteadyTime> gaps_;  // ids that were skipped, until when they may come
 
   std::atomic<std::size_t> count_ = 0;

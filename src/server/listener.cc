@@ -54,8 +54,8 @@ bool is_loopback(const ListenAddress& address) {
 }
 
 struct Listener::Impl {
-  Impl(ListenerOptions wanted, Door& answering)
-      : options(std::move(wanted)), door(answering), acceptor(context), retry(context) {}
+  explicit Impl(ListenerOptions wanted)
+      : options(std::move(wanted)), acceptor(context), retry(context) {}
 
   void accept() {
     acceptor.async_accept([this](beast::error_code error, tcp::socket socket) {
@@ -95,10 +95,10 @@ struct Listener::Impl {
     if (tls) {
       made = std::make_shared<Connection<asio::ssl::stream<beast::tcp_stream>>>(
           asio::ssl::stream<beast::tcp_stream>(beast::tcp_stream(std::move(socket)), *tls),
-          options.limits, door, gone);
+          options.limits, *door, gone);
     } else {
-      made = std::make_shared<Connection<beast::tcp_stream>>(
-          beast::tcp_stream(std::move(socket)), options.limits, door, gone);
+      made = std::make_shared<Connection<beast::tcp_stream>>(beast::tcp_stream(std::move(socket)),
+                                                             options.limits, *door, gone);
     }
     connections.emplace(number, made);
     made->run();
@@ -111,7 +111,7 @@ struct Listener::Impl {
   }
 
   const ListenerOptions options;
-  Door& door;
+  Door* door = nullptr;
   std::optional<asio::ssl::context> tls;
   std::map<std::uint64_t, std::weak_ptr<AnyConnection>> connections;  // the I/O thread's
   std::uint64_t last = 0;
@@ -125,21 +125,21 @@ struct Listener::Impl {
 
 Listener::Listener(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
-base::Result<std::unique_ptr<Listener>> Listener::open(ListenerOptions options, Door& door) {
-  auto impl = std::make_unique<Impl>(std::move(options), door);
+base::Result<std::unique_ptr<Listener>> Listener::bind(ListenerOptions options) {
+  auto impl = std::make_unique<Impl>(std::move(options));
   const ListenerOptions& wanted = impl->options;
   const std::string shown = fmt::format("{}:{}", wanted.address.host, wanted.address.port);
   beast::error_code failed;
   if (!wanted.certificate_file.empty()) {
     impl->tls.emplace(asio::ssl::context::tls_server);
     const auto unusable = [](const std::string& file, const beast::error_code& why) {
-      return base::Error{.code = base::Code::invalid,
-                         .message = fmt::format("{} cannot be used for TLS: {}", file,
-                                                why.message()),
-                         .remedy = "give a certificate with its chain and its key, both PEM"};
+      return base::Error{
+          .code = base::Code::invalid,
+          .message = fmt::format("{} cannot be used for TLS: {}", file, why.message()),
+          .remedy = "give a certificate with its chain and its key, both PEM"};
     };
-    impl->tls->set_options(asio::ssl::context::default_workarounds |
-                               asio::ssl::context::no_tlsv1 | asio::ssl::context::no_tlsv1_1,
+    impl->tls->set_options(asio::ssl::context::default_workarounds | asio::ssl::context::no_tlsv1 |
+                               asio::ssl::context::no_tlsv1_1,
                            failed);
     impl->tls->use_certificate_chain_file(wanted.certificate_file, failed);
     if (failed) return unusable(wanted.certificate_file, failed);
@@ -150,8 +150,9 @@ base::Result<std::unique_ptr<Listener>> Listener::open(ListenerOptions options, 
   const auto unavailable = [&] {
     return base::Error{.code = base::Code::unavailable,
                        .message = fmt::format("cannot listen on {}: {}", shown, failed.message()),
-                       .remedy = "another program has the port, or the address is not this "
-                                 "machine's; name another with --listen ADDRESS:PORT"};
+                       .remedy =
+                           "another program has the port, or the address is not this "
+                           "machine's; name another with --listen ADDRESS:PORT"};
   };
   impl->acceptor.open(endpoint.protocol(), failed);
   if (failed) return unavailable();
@@ -161,13 +162,24 @@ base::Result<std::unique_ptr<Listener>> Listener::open(ListenerOptions options, 
   impl->acceptor.listen(asio::socket_base::max_listen_connections, failed);
   if (failed) return unavailable();
   impl->port = impl->acceptor.local_endpoint().port();
-  impl->accept();
-  Impl* running = impl.get();
-  impl->thread = std::thread([running] {
-    const auto work = asio::make_work_guard(running->context);
-    running->context.run();
-  });
   return std::unique_ptr<Listener>(new Listener(std::move(impl)));
+}
+
+void Listener::run(Door& door) {
+  impl_->door = &door;
+  impl_->accept();
+  impl_->thread = std::thread([impl = impl_.get()] {
+    const auto work = asio::make_work_guard(impl->context);
+    impl->context.run();
+  });
+}
+
+void Listener::close() {
+  asio::post(impl_->context, [impl = impl_.get()] {
+    beast::error_code ignored;
+    impl->acceptor.close(ignored);
+    impl->each(&AnyConnection::finish);
+  });
 }
 
 Listener::~Listener() {
@@ -198,12 +210,8 @@ void Listener::stop(std::chrono::milliseconds grace) {
     deadline->expires_after(std::chrono::milliseconds(5));
     deadline->async_wait([again = weak.lock()](beast::error_code) { (*again)(); });
   };
-  asio::post(impl.context, [&impl, look] {
-    beast::error_code ignored;
-    impl.acceptor.close(ignored);
-    impl.each(&AnyConnection::finish);
-    (*look)();
-  });
+  close();
+  asio::post(impl.context, [look] { (*look)(); });
   impl.thread.join();
   impl.context.restart();
   impl.context.poll();  // what was posted meanwhile goes

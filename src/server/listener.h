@@ -16,9 +16,9 @@ namespace tertulia::server {
 struct ConnectionLimits {
   std::size_t connections = 4096;  // at once; more are told 503 and closed
   std::size_t header_bytes = 16 * 1024;
-  std::chrono::seconds head{20};   // for a whole head, the wait for its first byte included
-  std::chrono::seconds body{20};   // for a body, and a second more for each 64 KiB it may have
-  std::chrono::seconds write{20};  // for a reader to take what is written
+  std::chrono::seconds head{20};       // for a whole head, the wait for its first byte included
+  std::chrono::seconds body{20};       // for a body, and a second more for each 64 KiB it may have
+  std::chrono::seconds write{20};      // for a reader to take what is written
   std::chrono::seconds heartbeat{15};  // a comment on streams that are silent
 };
 
@@ -39,10 +39,9 @@ struct ListenerOptions {
 
 class Listener final {
  public:
-  // Binds; `door` outlives it. Unavailable where the address is taken or none of this machine's,
+  // Binds, and takes nobody yet. Unavailable where the address is taken or none of this machine's,
   // invalid where the certificate or key cannot be used.
-  [[nodiscard]] static base::Result<std::unique_ptr<Listener>> open(ListenerOptions options,
-                                                                    Door& door);
+  [[nodiscard]] static base::Result<std::unique_ptr<Listener>> bind(ListenerOptions options);
   ~Listener();
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;
@@ -50,7 +49,11 @@ class Listener final {
   // The port in fact, where 0 was asked for.
   [[nodiscard]] std::uint16_t port() const;
 
-  // Accepts no more, closes what is idle, and lets what is being answered finish, for so long.
+  // Begins to accept. The door outlives the listener.
+  void run(Door& door);
+  // Accepts no more, and closes what is idle.
+  void close();
+  // The same, and lets what is being answered finish, for so long.
   void stop(std::chrono::milliseconds grace);
 
   [[nodiscard]] std::size_t open_connections() const;

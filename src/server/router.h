@@ -40,9 +40,9 @@ struct Route {
   std::string_view summary;
   std::string_view tag;
   std::vector<Parameter> query = {};
-  std::string_view request = {};   // the name of the body's schema; none: no body
-  std::string_view response = {};  // the name of the answer's schema
-  int status = 200;                // of the answer
+  std::string_view request = {};                // the name of the body's schema; none: no body
+  std::string_view response = {};               // the name of the answer's schema
+  int status = 200;                             // of the answer
   std::string_view media = "application/json";  // of the answer
   bool is_idempotent_by_key = false;            // a POST that creates or advances
   bool needs_database = true;

@@ -78,18 +78,16 @@ Response store_sent(const Api& api, const Request& request, Desk& desk,
                    {{"/name", "is not that of the path"}});
   std::optional<service::StoredFlow> stored;
   auto done = write(api, [&](db::Connection& connection) -> base::Result<void> {
-    auto saved =
-        service::store_flow(connection, text, checked, base::Clock::system().now());
+    auto saved = service::store_flow(connection, text, checked, base::Clock::system().now());
     if (!saved) return saved.error();
     stored = *std::move(saved);
     return {};
   });
   if (!done) return problem(done.error());
   const auto& version = stored->saved.version;
-  Response response =
-      json_response(with_version(service::flow_json(stored->program), version.flow_template_id,
-                                 version.number, false),
-                    stored->saved.is_new && !name ? 201 : 200);
+  Response response = json_response(with_version(service::flow_json(stored->program),
+                                                 version.flow_template_id, version.number, false),
+                                    stored->saved.is_new && !name ? 201 : 200);
   response.fields.emplace_back("Location", "/api/v1/flows/" + stored->program.name);
   return response;
 }
@@ -115,11 +113,10 @@ Response get_flow(const Api& api, const Request& request, Desk& desk) {
     version = row->number;
     if (number) text->source = row->source;
   } else if (number) {
-    return problem(404, "not_found", fmt::format("flow '{}' is not stored: it has no versions",
-                                                 *name));
+    return problem(404, "not_found",
+                   fmt::format("flow '{}' is not stored: it has no versions", *name));
   }
-  if (wants_yaml(request))
-    return {.content_type = "application/yaml", .body = text->source};
+  if (wants_yaml(request)) return {.content_type = "application/yaml", .body = text->source};
   const auto checked = service::check_flow_text(*text, surroundings(api, desk));
   if (!checked.ok()) return refuse_flow(*text, checked);
   return json_response(with_version(service::flow_json(*checked.program), *flow ? (*flow)->id : 0,
@@ -208,8 +205,8 @@ void add_flow_routes(Router& router, const Api& api) {
               .response = "CheckedFlow",
               .handler = [&api](const Request& request, Desk& desk) {
                 const service::FlowText text{.shown = "the flow", .source = request.body};
-                return json_response(checked_json(
-                    text, service::check_flow_text(text, surroundings(api, desk))));
+                return json_response(
+                    checked_json(text, service::check_flow_text(text, surroundings(api, desk))));
               }});
   router.add({.method = "GET",
               .path = "/api/v1/flows/{id}",
@@ -247,14 +244,13 @@ void add_flow_routes(Router& router, const Api& api) {
                 if (!done) return problem(done.error());
                 return Response{.status = 204, .content_type = ""};
               }});
-  router.add({.method = "GET",
-              .path = "/api/v1/flows/{id}/versions",
-              .summary = "A flow's versions, oldest first",
-              .tag = "flows",
-              .response = "FlowVersionPage",
-              .handler = [](const Request& request, Desk& desk) {
-                return list_versions(request, desk);
-              }});
+  router.add(
+      {.method = "GET",
+       .path = "/api/v1/flows/{id}/versions",
+       .summary = "A flow's versions, oldest first",
+       .tag = "flows",
+       .response = "FlowVersionPage",
+       .handler = [](const Request& request, Desk& desk) { return list_versions(request, desk); }});
   router.add({.method = "POST",
               .path = "/api/v1/flows/{id}/preview",
               .summary = "The request that a step would make, after a history that is made up",

@@ -34,8 +34,7 @@ Response save(const Api& api, const Request& request, const std::string& name, i
       return base::Error{.code = base::Code::conflict,
                          .message = fmt::format("there is a role '{}' already", name),
                          .remedy = "change it with PUT /api/v1/roles/{name}"};
-    auto stored =
-        store::save_role(connection, name, *prompt, text, base::Clock::system().now());
+    auto stored = store::save_role(connection, name, *prompt, text, base::Clock::system().now());
     if (!stored) return stored;
     auto role = service::find_role(connection, name);
     if (!role) return role.error();

@@ -53,8 +53,8 @@ service::SessionSelection selection_of(Body& body) {
   service::SessionSelection selection;
   if (const auto* ids = body.any("ids")) {
     if (!ids->is_array() || ids->get_array().size() > kMostSelected) {
-      body.mistake("ids", fmt::format("an array of at most {} session ids is wanted here",
-                                      kMostSelected));
+      body.mistake("ids",
+                   fmt::format("an array of at most {} session ids is wanted here", kMostSelected));
     } else {
       for (const auto& id : ids->get_array()) {
         if (id.is_int64()) {
@@ -86,19 +86,20 @@ Response list(const Request& request, Desk& desk) {
   if (!selection) return problem(selection.error());
   auto filter = service::to_filter(*desk.reader, *selection, base::Clock::system().now());
   if (!filter) return problem(filter.error());
-  if (const std::string topic = query(request, "topic"); !topic.empty()) filter->topic = topic;
-  for (const char* name : {"created_after", "created_before"}) {
+  store::SessionPage wanted{
+      .filter = *std::move(filter), .below = wish->cursor, .limit = wish->limit};
+  if (std::string topic = query(request, "topic"); !topic.empty()) wanted.topic = std::move(topic);
+  for (const char* name : {"created_from", "created_before"}) {
     const std::string text = query(request, name);
     if (text.empty()) continue;
     const auto time = base::parse_iso8601(text);
     if (!time)
       return problem(400, "invalid", fmt::format("{} is '{}'", name, text),
                      "it is a time such as 2026-11-25T10:00:00Z");
-    (std::string_view(name) == "created_after" ? filter->created_after : filter->created_before) =
+    (std::string_view(name) == "created_from" ? wanted.created_from : wanted.created_before) =
         *time;
   }
-  auto page = service::list_sessions_json(
-      *desk.reader, {.filter = *std::move(filter), .below = wish->cursor, .limit = wish->limit});
+  auto page = service::list_sessions_json(*desk.reader, std::move(wanted));
   if (!page) return problem(page.error());
   return page_response(std::move(page->items), page->next);
 }
@@ -128,8 +129,8 @@ Response create(const Api& api, const Request& request, Desk& desk) {
   if (auto refusal = body.refusal()) return *std::move(refusal);
   auto text = service::find_flow_text(*desk.reader, *name);
   if (!text) return Body::refuse(text.error(), "/flow");
-  const auto checked = service::check_flow_text(
-      *text, service::surroundings_of(*desk.reader, api.profile_names));
+  const auto checked =
+      service::check_flow_text(*text, service::surroundings_of(*desk.reader, api.profile_names));
   if (!checked.ok()) return Body::refuse(service::mistakes_error(text->shown, checked), "/flow");
   if (!api.profiles(wishes.profile)) {
     auto profile = api.profiles(wishes.profile);
@@ -146,8 +147,7 @@ Response create(const Api& api, const Request& request, Desk& desk) {
   if (!done) return Body::refuse(done.error(), "");
   if (autostart)
     if (auto begun = api.stage.begin(session, {}); !begun) return problem(begun.error());
-  Response response =
-      respond_with(service::session_json(*desk.reader, api.flows, session), 201);
+  Response response = respond_with(service::session_json(*desk.reader, api.flows, session), 201);
   response.fields.emplace_back("Location", fmt::format("/api/v1/sessions/{}", session));
   return response;
 }
@@ -179,7 +179,7 @@ Response prune(const Api& api, const Request& request, Desk& desk) {
 void add_session_routes(Router& router, const Api& api) {
   auto filters = selection_parameters();
   filters.push_back({"topic", "string", "the topic holds this text"});
-  filters.push_back({"created_after", "string", "a time (RFC 3339)"});
+  filters.push_back({"created_from", "string", "a time (RFC 3339)"});
   filters.push_back({"created_before", "string", "a time (RFC 3339)"});
   router.add({.method = "GET",
               .path = "/api/v1/sessions",
@@ -239,8 +239,8 @@ void add_session_routes(Router& router, const Api& api) {
               .handler = [](const Request& request, Desk& desk) {
                 auto selection = selection_of(request);
                 if (!selection) return problem(selection.error());
-                auto filter = service::to_filter(*desk.reader, *selection,
-                                                 base::Clock::system().now());
+                auto filter =
+                    service::to_filter(*desk.reader, *selection, base::Clock::system().now());
                 if (!filter) return problem(filter.error());
                 auto stats = service::load_session_stats(*desk.reader, *filter);
                 if (!stats) return problem(stats.error());

@@ -76,8 +76,7 @@ void Stage::pick_up(db::Connection& reader) {
         if (each.until && (!until || *each.until < *until)) until = each.until;
     }
     if (until && *until <= now) {
-      engine_.perform_soon(id, {},
-                           [this](const engine::Outcome& outcome) { on_ended(outcome); });
+      engine_.perform_soon(id, {}, [this](const engine::Outcome& outcome) { on_ended(outcome); });
     } else {
       still.emplace(id, until);
     }

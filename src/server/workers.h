@@ -17,8 +17,8 @@ namespace tertulia::server {
 
 class Workers final {
  public:
-  // Gets the worker's connection, or why there is none; false where the database failed, so that the
-  // next job gets another connection.
+  // Gets the worker's connection, or why there is none; false where the database failed, so that
+  // the next job gets another connection.
   using Job = std::function<bool(base::Result<db::Connection*>)>;
 
   Workers(db::Location location, int threads, std::size_t most_waiting);

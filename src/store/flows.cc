@@ -176,4 +176,41 @@ base::Result<void> save_role(db::Connection& connection, const std::string& name
   return {};
 }
 
+base::Result<void> delete_role(db::Connection& connection, const std::string& name) {
+  auto transaction = db::Transaction::begin(connection);
+  if (!transaction) return transaction.error();
+  const std::vector<db::Param> params = {param(name)};
+  if (auto untied = connection.run(sql::untie_role, params); !untied) return untied.error();
+  auto deleted = connection.run(sql::delete_role, params);
+  if (!deleted) return deleted.error();
+  if (*deleted == 0)
+    return base::Error{.code = base::Code::not_found,
+                       .message = fmt::format("there is no stored role '{}'", name),
+                       .remedy = "tertulia role list"};
+  return transaction->commit();
+}
+
+base::Result<void> delete_flow(db::Connection& connection, const std::string& name) {
+  auto transaction = db::Transaction::begin(connection);
+  if (!transaction) return transaction.error();
+  auto flow = find_flow(connection, name);
+  if (!flow) return flow.error();
+  if (!*flow)
+    return base::Error{.code = base::Code::not_found,
+                       .message = fmt::format("there is no stored flow '{}'", name),
+                       .remedy = "tertulia flow list"};
+  const std::vector<db::Param> params = {param((*flow)->id)};
+  auto uses = db::read_integer(connection, sql::count_flow_uses, params);
+  if (!uses) return uses.error();
+  if (*uses > 0)
+    return base::Error{
+        .code = base::Code::conflict,
+        .message = fmt::format("{} sessions or batches are of flow '{}'", *uses, name),
+        .remedy = "delete them first: their logs refer to its steps"};
+  for (const db::Sql* each : {&sql::unchain_flow_steps, &sql::delete_flow_steps,
+                              &sql::delete_flow_versions, &sql::delete_flow_template})
+    if (auto done = connection.run(*each, params); !done) return done.error();
+  return transaction->commit();
+}
+
 }  // namespace tertulia::store

@@ -63,6 +63,11 @@ struct FlowSummary {
 [[nodiscard]] base::Result<std::vector<model::Role>> list_roles(db::Connection& connection);
 [[nodiscard]] base::Result<std::optional<model::Role>> find_role(db::Connection& connection,
                                                                  const std::string& name);
+// Deletes the role; sessions that have it keep their snapshot of it. not_found names it.
+[[nodiscard]] base::Result<void> delete_role(db::Connection& connection, const std::string& name);
+// Deletes the flow with its versions; conflict where sessions or batches refer to them, not_found
+// where it is not stored. Both make their own transaction.
+[[nodiscard]] base::Result<void> delete_flow(db::Connection& connection, const std::string& name);
 // Makes the role, or changes the one of that name. `settings` is JSON or absent.
 [[nodiscard]] base::Result<void> save_role(db::Connection& connection, const std::string& name,
                                            const std::string& prompt,

@@ -37,6 +37,16 @@ template <class T>
 }
 [[nodiscard]] db::Param param(std::string&&) = delete;
 
+// A text as LIKE matches it literally, with '\' as ESCAPE.
+[[nodiscard]] inline std::string escape_like(std::string_view text) {
+  std::string escaped;
+  for (const char c : text) {
+    if (c == '%' || c == '_' || c == '\\') escaped += '\\';
+    escaped += c;
+  }
+  return escaped;
+}
+
 // Keeps the texts of the times of one statement or commit. The same time in a row is written once.
 class Times final {
  public:

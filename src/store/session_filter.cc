@@ -9,13 +9,6 @@
 #include "store/param.h"
 
 namespace tertulia::store {
-namespace {
-
-// After every time that a row holds.
-constexpr const char* kForEver = "9999-12-31T23:59:59.999999Z";
-
-}  // namespace
-
 FilterParams::FilterParams(const SessionFilter& filter, const std::optional<Id>& below)
     : filter_(filter), changed_before_(kForEver), highest_(std::numeric_limits<Id>::max()) {
   if (!filter.statuses.empty()) {

@@ -8,6 +8,10 @@
 
 namespace tertulia::store {
 
+// Before and after every time that a row holds.
+inline constexpr const char* kBeforeAll = "0001-01-01T00:00:00.000000Z";
+inline constexpr const char* kForEver = "9999-12-31T23:59:59.999999Z";
+
 class FilterParams final {
  public:
   FilterParams(const SessionFilter& filter, const std::optional<Id>& below);

@@ -107,6 +107,13 @@ base::Result<std::vector<SessionSummary>> list_sessions(db::Connection& connecti
   const FilterParams filter(page.filter, page.below);
   auto params = filter.list();
   params.push_back(param(page.limit));
+  const auto topic = page.topic ? std::optional(escape_like(*page.topic)) : std::nullopt;
+  params.push_back(param(topic));
+  const std::string from = page.created_from ? base::to_iso8601(*page.created_from) : kBeforeAll;
+  const std::string before =
+      page.created_before ? base::to_iso8601(*page.created_before) : kForEver;
+  params.push_back(param(from));
+  params.push_back(param(before));
   auto done =
       connection.each(sql::list_sessions, params, [&](const db::Row& row) -> base::Result<void> {
         found.push_back(read_summary(row));

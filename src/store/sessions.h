@@ -56,6 +56,9 @@ struct SessionPage {
   SessionFilter filter = {};
   std::optional<Id> below = {};  // only ids below this one: the cursor of the next page
   std::int64_t limit = 50;
+  std::optional<std::string> topic = {};  // holds this text, in any case of letters
+  std::optional<base::Timestamp> created_from = {};
+  std::optional<base::Timestamp> created_before = {};
 };
 struct SessionSummary {
   Id id = 0;

@@ -5,20 +5,6 @@
 #include "store/sql.h"
 
 namespace tertulia::store {
-namespace {
-
-// The text as a LIKE pattern that means itself.
-std::string escape_like(std::string_view text) {
-  std::string escaped;
-  for (const char c : text) {
-    if (c == '%' || c == '_' || c == '\\') escaped += '\\';
-    escaped += c;
-  }
-  return escaped;
-}
-
-}  // namespace
-
 base::Result<std::vector<model::StepExecutionLog>> load_log(db::Connection& connection, Id session,
                                                             std::int64_t after,
                                                             std::int64_t limit) {

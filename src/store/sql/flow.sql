@@ -45,3 +45,20 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13);
 
 -- name: select_flow_steps
 SELECT * FROM flow_steps WHERE flow_version_id = $1 ORDER BY "order";
+
+-- name: count_flow_uses
+SELECT (SELECT count(*) FROM sessions WHERE flow_template_id = $1) +
+       (SELECT count(*) FROM batches b JOIN flow_versions v ON v.id = b.flow_version_id
+        WHERE v.flow_template_id = $1);
+
+-- name: unchain_flow_steps
+UPDATE flow_steps SET next_step_id = NULL WHERE flow_template_id = $1;
+
+-- name: delete_flow_steps
+DELETE FROM flow_steps WHERE flow_template_id = $1;
+
+-- name: delete_flow_versions
+DELETE FROM flow_versions WHERE flow_template_id = $1;
+
+-- name: delete_flow_template
+DELETE FROM flow_templates WHERE id = $1;

@@ -32,6 +32,9 @@ WHERE (CAST($1 AS TEXT) IS NULL OR CAST($1 AS TEXT) LIKE '%,' || s.status || ',%
   AND s.id BETWEEN $5 AND $6
   AND (CAST($7 AS BIGINT) IS NULL
        OR s.id IN (SELECT b.session_id FROM batch_inputs b WHERE b.batch_id = CAST($7 AS BIGINT)))
+  AND (CAST($9 AS TEXT) IS NULL
+       OR lower(s.topic) LIKE '%' || lower(CAST($9 AS TEXT)) || '%' ESCAPE '\')
+  AND s.created_at >= $10 AND s.created_at < $11
 ORDER BY s.id DESC
 LIMIT $8;
 
