@@ -129,7 +129,7 @@ void Connection<Stream>::read_head() {
   request_.reset();
   parser_.emplace();
   parser_->header_limit(static_cast<std::uint32_t>(limits_.header_bytes));
-  parser_->body_limit(std::uint64_t{0});
+  parser_->body_limit(boost::none);  // until the head says who asks for what
   parser_->eager(false);
   beast::get_lowest_layer(stream_).expires_after(limits_.head);
   http::async_read_header(
