@@ -29,11 +29,11 @@ base::Result<int> serve(Context& context) {
   if (!config) return config.error();
   const Config& in_force = **config;
   if (in_force.model.source == "built-in")
-    return base::Error{
-        .code = base::Code::invalid,
-        .message = "serve does not choose a model by itself",
-        .remedy = "tertulia serve --model rehearsal rehearses; or name a profile, see "
-                  "docs/using-models.md"};
+    return base::Error{.code = base::Code::invalid,
+                       .message = "serve does not choose a model by itself",
+                       .remedy =
+                           "tertulia serve --model rehearsal rehearses; or name a profile, see "
+                           "docs/using-models.md"};
   if (auto profile = in_force.profile(in_force.model.value); !profile) return profile.error();
   auto listen = server::parse_listen(in_force.listen.value);
   if (!listen) return listen.error().in(in_force.listen.source);

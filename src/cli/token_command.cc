@@ -80,8 +80,8 @@ base::Result<int> list(Context& context) {
             ? "good"
             : fmt::format("{} {}", *token.expires_at <= now ? "expired" : "good until",
                           base::to_iso8601(*token.expires_at));
-    fmt::print("{:>4}  {:<6}  {:<24}  {}\n", token.id, token.scopes,
-               safe_for_terminal(token.name), state);
+    fmt::print("{:>4}  {:<6}  {:<24}  {}\n", token.id, token.scopes, safe_for_terminal(token.name),
+               state);
   }
   return kExitDone;
 }

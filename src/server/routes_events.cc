@@ -64,9 +64,8 @@ Response follow_all(const Api& api, const Request& request) {
   if (!last.empty()) {
     const auto dot = last.find('.');
     const auto row = parse_id(std::string_view(last).substr(0, dot));
-    const auto number = dot == std::string::npos
-                            ? std::nullopt
-                            : parse_id(std::string_view(last).substr(dot + 1));
+    const auto number =
+        dot == std::string::npos ? std::nullopt : parse_id(std::string_view(last).substr(dot + 1));
     if (!row || !number) return problem(wrong_id(last));
     after = Hub::Place{.row = *row, .number = *number};
   }
@@ -89,16 +88,15 @@ void add_event_routes(Router& router, const Api& api) {
               .handler = [&api](const Request& request, Desk& desk) {
                 return follow_session(api, request, desk);
               }});
-  router.add({.method = "GET",
-              .path = "/api/v1/events",
-              .summary = "The events of all sessions, from now or Last-Event-ID on",
-              .tag = "events",
-              .query = {{"last_event_id", "string", "instead of the field Last-Event-ID"}},
-              .response = "EventStream",
-              .media = "text/event-stream",
-              .handler = [&api](const Request& request, Desk&) {
-                return follow_all(api, request);
-              }});
+  router.add(
+      {.method = "GET",
+       .path = "/api/v1/events",
+       .summary = "The events of all sessions, from now or Last-Event-ID on",
+       .tag = "events",
+       .query = {{"last_event_id", "string", "instead of the field Last-Event-ID"}},
+       .response = "EventStream",
+       .media = "text/event-stream",
+       .handler = [&api](const Request& request, Desk&) { return follow_all(api, request); }});
 }
 
 }  // namespace tertulia::server

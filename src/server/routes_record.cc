@@ -40,9 +40,9 @@ Response list_log(const Request& request, Desk& desk) {
   if (!id) return problem(id.error());
   auto wish = page_of(request);
   if (!wish) return problem(wish.error());
-  auto page = service::list_log_json(
-      *desk.reader, *id, wish->cursor.value_or(0), wish->limit,
-      is_true(request, "snapshots") ? LogDetail::full : LogDetail::brief);
+  auto page =
+      service::list_log_json(*desk.reader, *id, wish->cursor.value_or(0), wish->limit,
+                             is_true(request, "snapshots") ? LogDetail::full : LogDetail::brief);
   if (!page) return problem(page.error());
   return page_response(std::move(page->items), page->next);
 }
@@ -111,8 +111,7 @@ Response compare(const Api& api, const Request& request, Desk& desk) {
   const auto first = one("first");
   const auto second = one("second");
   if (!first || !second)
-    return problem(400, "invalid", "two sessions are wanted",
-                   "send ?first=ID&second=ID");
+    return problem(400, "invalid", "two sessions are wanted", "send ?first=ID&second=ID");
   auto comparison = service::compare_sessions(*desk.reader, api.flows, *first, *second);
   if (!comparison) return problem(comparison.error());
   return json_response(service::comparison_json(*comparison));
@@ -121,16 +120,14 @@ Response compare(const Api& api, const Request& request, Desk& desk) {
 Response import(const Api& api, const Request& request) {
   std::optional<service::ImportedSession> imported;
   auto done = write(api, [&](db::Connection& connection) -> base::Result<void> {
-    auto result =
-        service::import_session(connection, request.body, api.providers, api.profiles);
+    auto result = service::import_session(connection, request.body, api.providers, api.profiles);
     if (!result) return result.error();
     imported = *std::move(result);
     return {};
   });
   if (!done) return Body::refuse(done.error(), "");
   Response response = json_response(service::imported_json(*imported), 201);
-  response.fields.emplace_back("Location",
-                               fmt::format("/api/v1/sessions/{}", imported->session));
+  response.fields.emplace_back("Location", fmt::format("/api/v1/sessions/{}", imported->session));
   return response;
 }
 
@@ -140,8 +137,7 @@ Response search(const Request& request, Desk& desk) {
   const auto text = request.query.find("q");
   if (text == request.query.end() || text->second.empty())
     return problem(400, "invalid", "nothing is searched for", "send ?q=TEXT");
-  auto page =
-      service::search_messages_json(*desk.reader, text->second, wish->cursor, wish->limit);
+  auto page = service::search_messages_json(*desk.reader, text->second, wish->cursor, wish->limit);
   if (!page) return problem(page.error());
   return page_response(std::move(page->items), page->next);
 }
@@ -158,24 +154,22 @@ void add_record_routes(Router& router, const Api& api) {
               .handler = [&api](const Request& request, Desk& desk) {
                 return list_messages(api, request, desk);
               }});
-  router.add({.method = "GET",
-              .path = "/api/v1/sessions/{id}/log",
-              .summary = "The step log, by execution order",
-              .tag = "record",
-              .query = page_parameters(
-                  {{"snapshots", "boolean", "with step_snapshot and context_snapshot"}}),
-              .response = "LogPage",
-              .handler = [](const Request& request, Desk& desk) {
-                return list_log(request, desk);
-              }});
-  router.add({.method = "GET",
-              .path = "/api/v1/sessions/{id}/log/{order}",
-              .summary = "One row of the step log in full, with its calls to models",
-              .tag = "record",
-              .response = "LogRow",
-              .handler = [](const Request& request, Desk& desk) {
-                return get_log_row(request, desk);
-              }});
+  router.add(
+      {.method = "GET",
+       .path = "/api/v1/sessions/{id}/log",
+       .summary = "The step log, by execution order",
+       .tag = "record",
+       .query =
+           page_parameters({{"snapshots", "boolean", "with step_snapshot and context_snapshot"}}),
+       .response = "LogPage",
+       .handler = [](const Request& request, Desk& desk) { return list_log(request, desk); }});
+  router.add(
+      {.method = "GET",
+       .path = "/api/v1/sessions/{id}/log/{order}",
+       .summary = "One row of the step log in full, with its calls to models",
+       .tag = "record",
+       .response = "LogRow",
+       .handler = [](const Request& request, Desk& desk) { return get_log_row(request, desk); }});
   router.add({.method = "GET",
               .path = "/api/v1/sessions/{id}/documents",
               .summary = "The session's documents",
@@ -197,15 +191,14 @@ void add_record_routes(Router& router, const Api& api) {
               .handler = [&api](const Request& request, Desk& desk) {
                 return get_document(api, request, desk);
               }});
-  router.add({.method = "GET",
-              .path = "/api/v1/sessions/{id}/export",
-              .summary = "The whole session as md, html, json or jsonl",
-              .tag = "record",
-              .query = {{"format", "string", "md, html, json (which can be imported) or jsonl"}},
-              .response = "Archive",
-              .handler = [](const Request& request, Desk& desk) {
-                return export_one(request, desk);
-              }});
+  router.add(
+      {.method = "GET",
+       .path = "/api/v1/sessions/{id}/export",
+       .summary = "The whole session as md, html, json or jsonl",
+       .tag = "record",
+       .query = {{"format", "string", "md, html, json (which can be imported) or jsonl"}},
+       .response = "Archive",
+       .handler = [](const Request& request, Desk& desk) { return export_one(request, desk); }});
   router.add({.method = "POST",
               .path = "/api/v1/sessions/{id}/replay",
               .summary = "Proves that the log explains the session's state and its requests",

@@ -148,8 +148,8 @@ Response branch(const Api& api, const Request& request, Desk& desk, bool is_reru
   auto done = write(api, [&](db::Connection& connection) -> base::Result<void> {
     auto transaction = db::Transaction::begin(connection);
     if (!transaction) return transaction.error();
-    auto made = engine::branch(connection, api.flows, wish, api.providers,
-                               base::Clock::system().now());
+    auto made =
+        engine::branch(connection, api.flows, wish, api.providers, base::Clock::system().now());
     if (!made) return made.error();
     branched = *made;
     return transaction->commit();
@@ -183,8 +183,8 @@ void add_steering_routes(Router& router, const Api& api) {
       return perform(api, request, desk, action);
     };
   };
-  add("/api/v1/sessions/{id}/start", "Begins to perform a session that was made without",
-      "GoOn", performing(Action::resume));
+  add("/api/v1/sessions/{id}/start", "Begins to perform a session that was made without", "GoOn",
+      performing(Action::resume));
   add("/api/v1/sessions/{id}/resume", "Goes on with a session, under other limits if they are sent",
       "GoOn", performing(Action::resume));
   add("/api/v1/sessions/{id}/step", "One step that asks a model, then pauses", "GoOn",
@@ -199,12 +199,14 @@ void add_steering_routes(Router& router, const Api& api) {
       [&api](const Request& request, Desk& desk) { return pause(api, request, desk); });
   add("/api/v1/sessions/{id}/cancel", "Ends a session for good", "",
       [&api](const Request& request, Desk& desk) { return cancel(api, request, desk); });
-  add("/api/v1/sessions/{id}/branch", "A new session that goes on from a step of this one",
+  add(
+      "/api/v1/sessions/{id}/branch", "A new session that goes on from a step of this one",
       "BranchWish",
       [&api](const Request& request, Desk& desk) { return branch(api, request, desk, false); },
       201);
-  add("/api/v1/sessions/{id}/rerun", "A new session that performs this one's steps again from one on",
-      "RerunWish",
+  add(
+      "/api/v1/sessions/{id}/rerun",
+      "A new session that performs this one's steps again from one on", "RerunWish",
       [&api](const Request& request, Desk& desk) { return branch(api, request, desk, true); }, 201);
 }
 

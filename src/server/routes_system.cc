@@ -101,8 +101,7 @@ Response create_token(const Api& api, const Request& request, Desk& desk) {
   }
   if (auto refusal = body.refusal()) return *std::move(refusal);
   const std::string token = make_token();
-  if (token.empty())
-    return problem(500, "internal", "the operating system gave no random bytes");
+  if (token.empty()) return problem(500, "internal", "the operating system gave no random bytes");
   row.sha256 = base::sha256_hex(token);
   auto done = write(api, [&](db::Connection& connection) -> base::Result<void> {
     auto id = store::insert_api_token(connection, row);
