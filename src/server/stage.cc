@@ -53,12 +53,12 @@ void Stage::pick_up(db::Connection& reader) {
   auto ids = store::list_left_sessions(reader, kPickUp);
   if (!ids) return spdlog::warn("sessions to go on with: {}", ids.error().message);
   for (const model::Id id : *ids) {
-    if (engine_.performs(id)) continue;
-    engine_.perform_soon(id, {}, [this](const engine::Outcome& outcome) {
-      // Another process may have been faster, or holds it and is well.
-      if (outcome.error && outcome.error->code == base::Code::conflict) return;
-      on_ended(outcome);
-    });
+    if (engine_.performs(id) || is_given_up(id)) continue;
+    auto begun = begin(id, {});
+    // Another process may have been faster, or holds it and is well.
+    if (begun || begun.error().code == base::Code::conflict) continue;
+    spdlog::warn("session {} cannot be gone on with: {}", id, begun.error().message);
+    give_up(id);
   }
   auto waiting = store::list_waiting_sessions(reader, kPickUp);
   if (!waiting) return spdlog::warn("sessions that wait: {}", waiting.error().message);
@@ -90,8 +90,21 @@ void Stage::on_ended(const engine::Outcome& outcome) {
     return;
   }
   spdlog::warn("session {}: {}", outcome.session_id, outcome.error->message);
-  if (outcome.error->code == base::Code::storage || outcome.error->code == base::Code::drift)
+  if (outcome.error->code == base::Code::storage || outcome.error->code == base::Code::drift) {
     on_storage_trouble_();
+  } else {
+    give_up(outcome.session_id);
+  }
+}
+
+bool Stage::is_given_up(model::Id session) {
+  const std::lock_guard lock(mutex_);
+  return given_up_.count(session) > 0;
+}
+
+void Stage::give_up(model::Id session) {
+  const std::lock_guard lock(mutex_);
+  given_up_.insert(session);
 }
 
 }  // namespace tertulia::server

@@ -32,11 +32,16 @@ class Stage final {
 
  private:
   void on_ended(const engine::Outcome& outcome);
+  [[nodiscard]] bool is_given_up(model::Id session);
+  void give_up(model::Id session);
 
   engine::Engine& engine_;
   const std::function<void()> on_storage_trouble_;
   std::mutex mutex_;
   std::map<model::Id, std::optional<base::Timestamp>> waits_;  // of persons: until when
+  // Those that failed although the database is well: not tried again by itself, or each would fail
+  // every few seconds.
+  std::set<model::Id> given_up_;
   engine::FlowCache flows_;
 };
 
