@@ -30,6 +30,7 @@ Response perform(const Api& api, const Request& request, Desk& desk, Action acti
   Body body(request.body);
   engine::Wish wish{.action = action};
   service::LimitWishes limits;
+  bool is_choice = false;
   if (action == Action::resume || action == Action::step) {
     if (auto part = body.object("limits")) {
       limits.steps = part->integer("steps");
@@ -48,6 +49,7 @@ Response perform(const Api& api, const Request& request, Desk& desk, Action acti
     if (text.has_value() == choice.has_value())
       body.mistake("text", "either text or choice is wanted");
     wish.words = text ? *text : choice.value_or("");
+    is_choice = choice.has_value();
   }
   if (auto refusal = body.refusal()) return *std::move(refusal);
   if (!limits.empty()) {
@@ -63,7 +65,7 @@ Response perform(const Api& api, const Request& request, Desk& desk, Action acti
   if (is_over && action == Action::resume) return session_response(api, desk, *id, 200);
   if (auto begun = api.stage.begin(*id, std::move(wish)); !begun) {
     if (action == Action::answer && begun.error().code == base::Code::invalid)
-      return Body::refuse(begun.error(), "/text");
+      return Body::refuse(begun.error(), is_choice ? "/choice" : "/text");
     return problem(begun.error());
   }
   return session_response(api, desk, *id);

@@ -1,0 +1,109 @@
+// A server whose database is hurt under it: it says so, by name, does no more with it, and goes on
+// when it is mended, without a restart.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sqlite3.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "support/serving.h"
+
+namespace tertulia::test {
+namespace {
+
+using testing::HasSubstr;
+
+void execute(const std::string& path, const std::string& sql) {
+  sqlite3* db = nullptr;
+  ASSERT_EQ(sqlite3_open(path.c_str(), &db), SQLITE_OK);
+  sqlite3_busy_timeout(db, 10'000);
+  char* words = nullptr;
+  EXPECT_EQ(sqlite3_exec(db, sql.c_str(), nullptr, nullptr, &words), SQLITE_OK)
+      << sql << ": " << (words != nullptr ? words : "");
+  sqlite3_free(words);
+  sqlite3_close(db);
+}
+
+std::string member(const std::string& body, std::string_view name) {
+  auto value = base::parse_json(body);
+  if (!value || !value->is_object()) return {};
+  const auto* found = value->get_object().if_contains(name);
+  if (found == nullptr) return {};
+  return found->is_string() ? std::string(found->get_string()) : base::to_text(*found);
+}
+
+// Asks until the answer has the status: what has no signal of its own over HTTP.
+Answer wait_for_status(Serving& server, const std::string& target, int status) {
+  Answer answer;
+  for (int tries = 0; tries < 3000; ++tries) {
+    answer = server.get(target);
+    if (answer.status == status) return answer;
+    ::usleep(20'000);
+  }
+  ADD_FAILURE() << target << " never answered " << status << ": " << answer.body;
+  return answer;
+}
+
+TEST(ServerDrift, ATableThatIsDroppedUnderALiveServer) {
+  World world;
+  Serving server(world, {"--model", "rehearsal?latency=50ms"});
+  const auto before = server.post("/api/v1/sessions", R"({"flow":"writer-and-critic"})");
+  ASSERT_EQ(before.status, 201) << before.body;
+  server.events("/api/v1/sessions/1/events", "session.finished");
+  const auto running = server.post("/api/v1/sessions", R"({"flow":"debate"})");
+  ASSERT_EQ(running.status, 201);
+  server.events("/api/v1/sessions/2/events", "message");
+
+  execute(world.database,
+          "PRAGMA foreign_keys = OFF; ALTER TABLE model_calls RENAME TO model_calls_away;");
+
+  // The first call that meets it names it already.
+  const Answer refused = server.get("/api/v1/sessions/1/log/1");
+  EXPECT_EQ(refused.status, 503);
+  EXPECT_EQ(member(refused.body, "code"), "schema_drift");
+  EXPECT_THAT(member(refused.body, "detail"), HasSubstr("table model_calls is missing"));
+  EXPECT_EQ(member(refused.body, "remedy"), "tertulia db repair");
+  // Then all that need the database, before they touch it.
+  EXPECT_EQ(server.get("/api/v1/roles").status, 503);
+  EXPECT_EQ(server.post("/api/v1/sessions", R"({"flow":"debate"})").status, 503);
+  const Answer ready = server.get("/readyz");
+  EXPECT_EQ(ready.status, 503);
+  EXPECT_THAT(ready.body, HasSubstr("model_calls"));
+  // What needs none goes on.
+  EXPECT_EQ(server.get("/healthz").status, 200);
+  EXPECT_EQ(server.get("/api/v1/openapi.json").status, 200);
+  EXPECT_EQ(member(server.get("/api/v1/schema").body, "state"), "drifted");
+
+  execute(world.database, "ALTER TABLE model_calls_away RENAME TO model_calls;");
+  wait_for_status(server, "/readyz", 200);
+  EXPECT_EQ(server.get("/api/v1/sessions/1/log/1").status, 200);
+  // The session that was under way is gone on with, to its end, and its log explains it.
+  const std::string events = server.events("/api/v1/sessions/2/events", "session.finished");
+  EXPECT_THAT(events, HasSubstr("\"status\":\"finished\""));
+  EXPECT_EQ(member(server.post("/api/v1/sessions/2/replay").body, "agrees"), "true");
+  EXPECT_EQ(server.stop().status, 0);
+}
+
+TEST(ServerDrift, AfterARepairEverythingGoesOn) {
+  World world;
+  Serving server(world);
+  ASSERT_EQ(server.post("/api/v1/sessions", R"({"flow":"writer-and-critic"})").status, 201);
+  server.events("/api/v1/sessions/1/events", "session.finished");
+  execute(world.database, "PRAGMA foreign_keys = OFF; DROP TABLE step_execution_logs;");
+  const Answer refused = server.get("/api/v1/sessions/1/log");
+  EXPECT_EQ(refused.status, 503);
+  EXPECT_THAT(refused.body, HasSubstr("table step_execution_logs is missing"));
+
+  EXPECT_EQ(world.run({"db", "repair"}).status, 0);
+  wait_for_status(server, "/readyz", 200);
+  const Answer made = server.post("/api/v1/sessions", R"({"flow":"writer-and-critic"})");
+  ASSERT_EQ(made.status, 201) << made.body;
+  server.events("/api/v1/sessions/2/events", "session.finished");
+  EXPECT_EQ(member(server.post("/api/v1/sessions/2/replay").body, "agrees"), "true");
+  // What was lost stays lost, and is told.
+  EXPECT_EQ(member(server.post("/api/v1/sessions/1/replay").body, "agrees"), "false");
+  EXPECT_EQ(server.stop().status, 0);
+}
+
+}  // namespace
+}  // namespace tertulia::test
