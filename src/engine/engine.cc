@@ -102,7 +102,7 @@ base::Result<std::unique_ptr<Engine>> Engine::start(EngineOptions options) {
   if (!node) return node.error();
   auto reader = db::open(options.location, {.access = db::Access::read});
   if (!reader) return reader.error();
-  auto writer = std::make_unique<Writer>(*std::move(connection), open_writer);
+  auto writer = std::make_unique<Writer>(*std::move(connection), open_writer, options.observer);
   return std::unique_ptr<Engine>(
       new Engine(std::move(options), *std::move(node), std::move(writer), *std::move(reader)));
 }
@@ -118,7 +118,8 @@ Engine::Engine(EngineOptions options, Node node, std::unique_ptr<Writer> writer,
                .writer = writer_.get(),
                .bus = &bus_,
                .clock = options_.clock,
-               .providers = options_.providers};
+               .providers = options_.providers,
+               .observer = options_.observer};
   loop_->post([this] {
     heartbeat();
     look_for_requests();

@@ -30,6 +30,7 @@ struct EngineOptions {
   db::Location location;
   ProviderSource providers;
   const base::Clock* clock = &base::Clock::system();
+  Observer* observer = nullptr;  // told what the engine does, and outlives it
 };
 
 // What is done with a session.

@@ -48,7 +48,11 @@ Performance::Performance(Services& services, SessionData session, flow::State st
       record_(std::move(record)),
       lease_token_(lease_token),
       last_event_(last_event),
-      ended_(std::move(ended)) {}
+      ended_(std::move(ended)) {
+  if (services_.observer != nullptr)
+    reporter_ = std::make_unique<Reporter>(*services_.observer, session_, state_, lease_token_,
+                                           services_.clock->now());
+}
 
 // ---- wishes ------------------------------------------------------------------------------------
 
@@ -112,6 +116,7 @@ void Performance::stop_calls() {
 
 void Performance::abandon() {
   over_ = true;
+  report_end(true);
   askings_.clear();
 }
 
@@ -262,6 +267,8 @@ void Performance::commit(Batch batch) {
                     .memory_mb = resident_set_mb(),
                     .session_result = session_result(),
                     .context_snapshots = &snapshots};
+  std::shared_ptr<const Reporter::Report> report;
+  if (reporter_) report = reporter_->note(batch.effects, batch.calls, state_, facts.now);
   BuiltCommit built = build_commit(session_, state_, batch.effects, std::move(batch.calls), facts);
   if (batch.starts) {
     json::object data;
@@ -283,10 +290,12 @@ void Performance::commit(Batch batch) {
   services_.writer->submit(
       std::move(built.commit),
       [self, announcements = std::make_shared<Announcements>(std::move(built.announcements)), asks,
-       delays = std::move(batch.delays)](base::Result<void> result) {
-        self->services_.loop->post([self, announcements, asks, delays, result = std::move(result)] {
-          self->on_durable(result, *announcements, asks, delays);
-        });
+       delays = std::move(batch.delays), report](base::Result<void> result) {
+        self->services_.loop->post(
+            [self, announcements, asks, delays, report, result = std::move(result)] {
+              if (report && result) self->reporter_->tell(*report);
+              self->on_durable(result, *announcements, asks, delays);
+            });
       });
 }
 
@@ -383,7 +392,13 @@ void Performance::end(std::optional<base::Error> error) {
                   .stop_reason = state_.stop_reason,
                   .stop_text = state_.stop_text,
                   .error = std::move(error)};
+  report_end(outcome.error.has_value());
   ended_(outcome);
+}
+
+void Performance::report_end(bool given_up) {
+  if (reporter_)
+    reporter_->end(state_.status, state_.stop_reason, given_up, services_.clock->now());
 }
 
 std::optional<std::string> Performance::session_result() const {

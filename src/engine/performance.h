@@ -19,6 +19,8 @@
 #include "engine/commit_builder.h"
 #include "engine/event.h"
 #include "engine/loop.h"
+#include "engine/observer.h"
+#include "engine/reporter.h"
 #include "engine/request.h"
 #include "engine/session_data.h"
 #include "engine/session_record.h"
@@ -35,6 +37,7 @@ struct Services {
   EventBus* bus = nullptr;
   const base::Clock* clock = nullptr;
   ProviderSource providers;
+  Observer* observer = nullptr;  // none: nobody is told
 };
 
 // How a performance ended, for whoever waits for it.
@@ -119,6 +122,7 @@ class Performance final : public std::enable_shared_from_this<Performance> {
   void ask(std::int64_t order);
   void on_answer(Arrived arrived);
   void end(std::optional<base::Error> error);
+  void report_end(bool given_up);
 
   [[nodiscard]] std::optional<std::string> session_result() const;
 
@@ -129,6 +133,7 @@ class Performance final : public std::enable_shared_from_this<Performance> {
   const std::int64_t lease_token_;
   std::int64_t last_event_;  // the number of the session's last durable event
   Ended ended_;
+  std::unique_ptr<Reporter> reporter_;  // none where nobody observes
 
   SchemaCache schemas_;
   std::map<std::int64_t, Asking> askings_;  // by the order of their open rows

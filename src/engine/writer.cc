@@ -12,8 +12,11 @@ constexpr std::size_t kMaxGroup = 256;
 
 }  // namespace
 
-Writer::Writer(std::unique_ptr<db::Connection> connection, Opener reopen)
-    : connection_(std::move(connection)), reopen_(std::move(reopen)), thread_([this] { work(); }) {}
+Writer::Writer(std::unique_ptr<db::Connection> connection, Opener reopen, Observer* observer)
+    : connection_(std::move(connection)),
+      reopen_(std::move(reopen)),
+      observer_(observer),
+      thread_([this] { work(); }) {}
 
 Writer::~Writer() {
   {
@@ -34,11 +37,17 @@ void Writer::enqueue(Waiting waiting) {
 }
 
 void Writer::submit(store::Commit commit, Done done) {
-  enqueue(Member{std::move(commit), std::move(done)});
+  enqueue(make_member(std::move(commit), std::move(done)));
 }
 
 void Writer::submit(Work work, Done done) {
-  enqueue(Member{std::move(work), std::move(done)});
+  enqueue(make_member(std::move(work), std::move(done)));
+}
+
+Writer::Member Writer::make_member(std::variant<store::Commit, Work> what, Done done) const {
+  Member member{.what = std::move(what), .done = std::move(done)};
+  if (observer_ != nullptr) member.submitted = std::chrono::steady_clock::now();
+  return member;
 }
 
 void Writer::run(const Job& job) {
@@ -53,6 +62,11 @@ void Writer::run(const Job& job) {
 Writer::Counts Writer::counts() const {
   const std::lock_guard lock(mutex_);
   return counts_;
+}
+
+std::size_t Writer::waiting() const {
+  const std::lock_guard lock(mutex_);
+  return waiting_.size();
 }
 
 void Writer::work() {
@@ -89,13 +103,21 @@ void Writer::perform_group(std::span<Member> members) {
     ++counts_.transactions;
     if (!whole) counts_.retried_alone += members.size();
   }
+  if (observer_ != nullptr) observer_->group_ended(members.size());
   if (whole) {
-    for (Member& member : members) member.done({});
+    for (Member& member : members) end_member(member, {});
     return;
   }
   spdlog::debug("a group of {} commits failed: {}", members.size(), whole.error().message);
   restore_connection();
-  for (Member& member : members) member.done(perform_alone(member));
+  for (Member& member : members) end_member(member, perform_alone(member));
+}
+
+void Writer::end_member(Member& member, base::Result<void> result) {
+  if (observer_ != nullptr && std::holds_alternative<store::Commit>(member.what))
+    observer_->commit_ended(std::chrono::steady_clock::now() - member.submitted,
+                            static_cast<bool>(result));
+  member.done(std::move(result));
 }
 
 base::Result<void> Writer::perform_whole(std::span<Member> members) {

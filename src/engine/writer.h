@@ -18,6 +18,7 @@
 
 #include "base/result.h"
 #include "db/connection.h"
+#include "engine/observer.h"
 #include "store/commit.h"
 
 namespace tertulia::engine {
@@ -30,7 +31,7 @@ class Writer final {
   using Opener = std::function<base::Result<std::unique_ptr<db::Connection>>()>;
 
   // Takes the write connection; `reopen` makes another where it is lost (PostgreSQL).
-  Writer(std::unique_ptr<db::Connection> connection, Opener reopen);
+  Writer(std::unique_ptr<db::Connection> connection, Opener reopen, Observer* observer = nullptr);
   // Performs what waits, closes the connection and joins.
   ~Writer();
   Writer(const Writer&) = delete;
@@ -53,24 +54,30 @@ class Writer final {
     std::uint64_t retried_alone = 0;
   };
   [[nodiscard]] Counts counts() const;
+  // What waits to be taken into a transaction.
+  [[nodiscard]] std::size_t waiting() const;
 
  private:
   struct Member {
     std::variant<store::Commit, Work> what;
     Done done;
+    std::chrono::steady_clock::time_point submitted = {};  // read only where somebody observes
   };
-  void enqueue(std::variant<Member, Job> waiting);
   using Waiting = std::variant<Member, Job>;
+  void enqueue(Waiting waiting);
+  [[nodiscard]] Member make_member(std::variant<store::Commit, Work> what, Done done) const;
 
   void work();
   void perform_group(std::span<Member> members);
   [[nodiscard]] base::Result<void> perform_whole(std::span<Member> members);
   [[nodiscard]] base::Result<void> perform_alone(const Member& member);
   [[nodiscard]] base::Result<bool> is_applied(const store::Commit& commit);
+  void end_member(Member& member, base::Result<void> result);
   void restore_connection();
 
   std::unique_ptr<db::Connection> connection_;
   Opener reopen_;
+  Observer* const observer_;
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   std::vector<Waiting> waiting_;
