@@ -127,6 +127,19 @@ base::Result<std::int64_t> count_sessions(db::Connection& connection, const Sess
   return db::read_integer(connection, sql::count_sessions, FilterParams(filter, {}).list());
 }
 
+base::Result<std::map<model::SessionStatus, std::int64_t>> count_sessions_by_status(
+    db::Connection& connection) {
+  std::map<model::SessionStatus, std::int64_t> counts;
+  auto done = connection.each(
+      sql::count_sessions_by_status, {}, [&](const db::Row& row) -> base::Result<void> {
+        if (const auto status = model::from_text<model::SessionStatus>(row.text(0)))
+          counts[*status] = row.integer(1);
+        return {};
+      });
+  if (!done) return done.error();
+  return counts;
+}
+
 base::Result<void> each_session(
     db::Connection& connection, const SessionFilter& filter,
     const std::function<base::Result<void>(const SessionSummary&)>& session) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -79,6 +80,9 @@ struct SessionSummary {
                                                                       const SessionPage& page);
 [[nodiscard]] base::Result<std::int64_t> count_sessions(db::Connection& connection,
                                                         const SessionFilter& filter);
+// How many sessions there are of each status that any has; by an index alone.
+[[nodiscard]] base::Result<std::map<model::SessionStatus, std::int64_t>> count_sessions_by_status(
+    db::Connection& connection);
 // Every session that fits, newest first; read in pages, so that memory stays bounded and `session`
 // may write. An error of `session` ends it and is returned.
 [[nodiscard]] base::Result<void> each_session(

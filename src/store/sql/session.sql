@@ -50,6 +50,9 @@ WHERE (CAST($1 AS TEXT) IS NULL OR CAST($1 AS TEXT) LIKE '%,' || s.status || ',%
   AND (CAST($7 AS BIGINT) IS NULL
        OR s.id IN (SELECT b.session_id FROM batch_inputs b WHERE b.batch_id = CAST($7 AS BIGINT)));
 
+-- name: count_sessions_by_status
+SELECT status, count(*) FROM sessions GROUP BY status;
+
 -- name: select_left_sessions
 -- Those that should be under way, also where a process died or a server stopped. A batch's are the
 -- batch's to go on with.
