@@ -41,7 +41,8 @@ class LiveEvents : public ::testing::TestWithParam<bool> {
 
 TEST_P(LiveEvents, WhatWasToldLiveIsReadAgainLater) {
   Serving server(world_, {"--model", "rehearsal?latency=20ms"});
-  ASSERT_EQ(server.post("/api/v1/sessions", R"({"flow":"llm-council","topic":"Tea?"})").status, 201);
+  ASSERT_EQ(server.post("/api/v1/sessions", R"({"flow":"llm-council","topic":"Tea?"})").status,
+            201);
   const auto live = durable(server.events("/api/v1/sessions/1/events", "session.finished"));
   ASSERT_GT(live.size(), 10U);
   for (std::size_t i = 0; i < live.size(); ++i)
@@ -53,11 +54,10 @@ TEST_P(LiveEvents, WhatWasToldLiveIsReadAgainLater) {
                                             {"Last-Event-ID: " + std::to_string(have)}));
     EXPECT_EQ(rest, std::vector(live.begin() + static_cast<std::ptrdiff_t>(have), live.end()));
   }
-  EXPECT_EQ(server
-                .get("/api/v1/sessions/1/events",
-                     {"Last-Event-ID: " + std::to_string(live.size())})
-                .status,
-            204);
+  EXPECT_EQ(
+      server.get("/api/v1/sessions/1/events", {"Last-Event-ID: " + std::to_string(live.size())})
+          .status,
+      204);
   EXPECT_EQ(server.get("/api/v1/sessions/1/events", {"Last-Event-ID: x"}).status, 422);
 
   // Another server says the same.
@@ -93,8 +93,7 @@ TEST_P(LiveEvents, AStopAndAKillLoseNoneAndRepeatNone) {
   for (std::size_t i = 0; i < all.size(); ++i)
     EXPECT_EQ(id_of(all[i]), static_cast<std::int64_t>(i) + 1) << all[i];
   EXPECT_THAT(all.back(), testing::HasSubstr("\"status\":\"finished\""));
-  EXPECT_THAT(server.post("/api/v1/sessions/1/replay").body,
-              testing::HasSubstr("\"agrees\":true"));
+  EXPECT_THAT(server.post("/api/v1/sessions/1/replay").body, testing::HasSubstr("\"agrees\":true"));
   EXPECT_EQ(server.stop().status, 0);
 }
 
@@ -111,8 +110,7 @@ TEST_P(LiveEvents, WhatAnotherProcessPerformsIsWatchedAndTakenOver) {
   const auto all = durable(server.events("/api/v1/sessions/1/events", "session.finished"));
   ASSERT_GT(all.size(), watched.size());
   EXPECT_TRUE(std::equal(watched.begin(), watched.end(), all.begin()));
-  EXPECT_THAT(server.post("/api/v1/sessions/1/replay").body,
-              testing::HasSubstr("\"agrees\":true"));
+  EXPECT_THAT(server.post("/api/v1/sessions/1/replay").body, testing::HasSubstr("\"agrees\":true"));
   EXPECT_EQ(server.stop().status, 0);
 }
 
@@ -121,8 +119,8 @@ TEST_P(LiveEvents, ThoseOfAllSessionsGoOnFromTheirPlace) {
   ASSERT_EQ(server.post("/api/v1/sessions", R"({"flow":"writer-and-critic"})").status, 201);
   server.events("/api/v1/sessions/1/events", "session.finished");
   const auto all = server.events("/api/v1/events", "session.finished", {"Last-Event-ID: 1.1"});
-  const auto own = durable(server.events("/api/v1/sessions/1/events", "session.finished",
-                                         {"Last-Event-ID: 1"}));
+  const auto own =
+      durable(server.events("/api/v1/sessions/1/events", "session.finished", {"Last-Event-ID: 1"}));
   EXPECT_EQ(durable(all), own);
   EXPECT_THAT(all, testing::HasSubstr("id: 1.2\n"));
   EXPECT_EQ(server.stop().status, 0);

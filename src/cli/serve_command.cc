@@ -40,6 +40,12 @@ base::Result<int> serve(Context& context) {
   if (auto ready = context.ready_database(); !ready) return ready.error();
   auto location = context.location();
   if (!location) return location.error();
+  auto tracing = server::tracing_options([](const char* name) -> std::optional<std::string> {
+    const char* value = std::getenv(name);
+    if (value == nullptr) return {};
+    return std::string(value);
+  });
+  if (!tracing) return tracing.error();
   const char* token = std::getenv("TERTULIA_TOKEN");
   auto started = server::Server::start({.location = *location,
                                         .providers = context.providers(),
@@ -54,7 +60,8 @@ base::Result<int> serve(Context& context) {
                                         .environment_token = token == nullptr ? "" : token,
                                         .certificate_file = in_force.server.certificate,
                                         .key_file = in_force.server.key,
-                                        .requests_a_minute = in_force.server.requests_per_minute});
+                                        .requests_a_minute = in_force.server.requests_per_minute,
+                                        .tracing = *std::move(tracing)});
   if (!started) return started.error();
   const std::string url = (*started)->url();
   if (context.json) {

@@ -3,8 +3,8 @@
 // has what the log says.
 //
 // Threads: sessions, steps and calls are told on the engine's loop, in the order in which they came
-// about; groups and commits on the writer's thread. Nothing may block or throw, and nothing may call
-// the engine. What is passed lives for the call only. The observer outlives the engine.
+// about; groups and commits on the writer's thread. Nothing may block or throw, and nothing may
+// call the engine. What is passed lives for the call only. The observer outlives the engine.
 //
 // Without an observer none of this is made: no clock is read and nothing is allocated.
 #pragma once
@@ -71,7 +71,8 @@ class Observer {
 
   // A transaction of the writer has ended; `members` are the commits and other work in it.
   virtual void group_ended(std::size_t /*members*/) {}
-  // One session's commit is durable, or has failed and left nothing; so long after it was submitted.
+  // One session's commit is durable, or has failed and left nothing; so long after it was
+  // submitted.
   virtual void commit_ended(std::chrono::nanoseconds /*time*/, bool /*durable*/) {}
 };
 

@@ -28,10 +28,11 @@ Reporter::Reporter(Observer& observer, const SessionData& session, const flow::S
       parent = frame.order;
     }
     if (strand.open)
-      open_.insert_or_assign(strand.open->order,OpenRow{.instruction = strand.open->instruction,
-                                .parent_order = parent,
-                                .role = flow::speaker_of(session.program(), strand),
-                                .has_failed = has_failed(strand.open->status)});
+      open_.insert_or_assign(strand.open->order,
+                             OpenRow{.instruction = strand.open->instruction,
+                                     .parent_order = parent,
+                                     .role = flow::speaker_of(session.program(), strand),
+                                     .has_failed = has_failed(strand.open->status)});
   });
   observer_.session_begun(observed_);
 }
@@ -81,8 +82,8 @@ void Reporter::open(const flow::OpenRow& row, const flow::State& state, base::Ti
                                             .has_failed = false});
 }
 
-ObservedStep Reporter::close(std::int64_t order, std::int64_t attempt,
-                             const flow::Closing& closing, base::Timestamp now) {
+ObservedStep Reporter::close(std::int64_t order, std::int64_t attempt, const flow::Closing& closing,
+                             base::Timestamp now) {
   ObservedStep step;
   step.order = order;
   step.status = closing.status;

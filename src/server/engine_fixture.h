@@ -38,10 +38,8 @@ class EngineFixture final {
   [[nodiscard]] std::unique_ptr<engine::Engine> start(engine::Observer* observer) {
     return must(engine::Engine::start(
         {.location = location(),
-         .providers =
-             [this](const base::json::object&) -> base::Result<std::shared_ptr<llm::Provider>> {
-           return provider_;
-         },
+         .providers = [this](const base::json::object&)
+             -> base::Result<std::shared_ptr<llm::Provider>> { return provider_; },
          .observer = observer}));
   }
 
@@ -72,8 +70,7 @@ class EngineFixture final {
       id = must(store::create_session(
           connection,
           must(engine::cast(
-              call,
-              [&](const std::string&) { return base::Result<llm::ModelProfile>(named); },
+              call, [&](const std::string&) { return base::Result<llm::ModelProfile>(named); },
               [](const std::string&) {
                 return base::Result<std::optional<model::Role>>(std::nullopt);
               }))));
@@ -85,13 +82,12 @@ class EngineFixture final {
   [[nodiscard]] std::vector<std::string> rows(const std::string& query) const {
     auto reader = must(db::open(location(), {.access = db::Access::read}));
     std::vector<std::string> all;
-    const auto done =
-        reader->each_text(query, {}, [&](const db::Row& row) -> base::Result<void> {
-          std::string text;
-          for (int i = 0; i < row.size(); ++i) text += (i > 0 ? "|" : "") + std::string(row.text(i));
-          all.push_back(std::move(text));
-          return {};
-        });
+    const auto done = reader->each_text(query, {}, [&](const db::Row& row) -> base::Result<void> {
+      std::string text;
+      for (int i = 0; i < row.size(); ++i) text += (i > 0 ? "|" : "") + std::string(row.text(i));
+      all.push_back(std::move(text));
+      return {};
+    });
     if (!done) throw std::runtime_error(done.error().message);
     return all;
   }

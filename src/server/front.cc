@@ -7,6 +7,7 @@
 #include "base/sha256.h"
 #include "base/utf8.h"
 #include "server/compress.h"
+#include "server/metrics.h"
 #include "server/problem.h"
 #include "store/idempotency.h"
 
@@ -259,7 +260,7 @@ std::optional<Response> Front::refuse_match(const Admitted& request, Desk& desk)
 void Front::finish(const Admitted& request, Response& response) const {
   const std::size_t size = response.body.size();
   if (response.status == 200 && request.method == "GET" && !response.outlet &&
-      response.content_type != "text/plain; version=0.0.4") {
+      response.content_type != Metrics::kContentType) {
     const std::string tag = etag_of(response.body);
     response.fields.emplace_back("ETag", tag);
     response.fields.emplace_back("Cache-Control", "no-cache");

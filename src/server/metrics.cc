@@ -27,10 +27,10 @@ using prometheus::MetricType;
 constexpr std::size_t kMaxProfiles = 100;
 
 // Seconds. Steps and calls take from a moment to the five minutes that a call has at most.
-const Histogram::BucketBoundaries kCallSeconds = {0.01, 0.05, 0.1, 0.25, 0.5, 1,  2.5,
+const Histogram::BucketBoundaries kCallSeconds = {0.01, 0.05, 0.1, 0.25, 0.5, 1,   2.5,
                                                   5,    10,   20,  30,   60,  120, 300};
-const Histogram::BucketBoundaries kCommitSeconds = {0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01,
-                                                    0.025,   0.05,   0.1,   0.25,   0.5,   1, 5};
+const Histogram::BucketBoundaries kCommitSeconds = {
+    0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5};
 const Histogram::BucketBoundaries kRequestSeconds = {0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025,
                                                      0.05,   0.1,   0.25,   0.5,   1,    5};
 const Histogram::BucketBoundaries kGroupMembers = {1, 2, 4, 8, 16, 32, 64, 128, 256};
@@ -44,8 +44,7 @@ std::string status_class(int status) {
 }
 
 std::string known_method(std::string_view method) {
-  for (const std::string_view known :
-       {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+  for (const std::string_view known : {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
     if (method == known) return std::string(known);
   return "other";
 }
@@ -125,9 +124,7 @@ struct Metrics::Families {
 };
 
 Metrics::Metrics(db::Location location, std::string_view version)
-    : location_(std::move(location)),
-      version_(version),
-      families_(std::make_unique<Families>()) {
+    : location_(std::move(location)), version_(version), families_(std::make_unique<Families>()) {
   for (const char* result : {"durable", "failed"}) families_->commits.Add({{"result", result}});
 }
 
@@ -137,8 +134,7 @@ void Metrics::answered(std::string_view route, std::string_view method, int stat
                        double seconds) {
   const std::string pattern(route.empty() ? "none" : route);
   const std::string verb = known_method(method);
-  families_->requests
-      .Add({{"route", pattern}, {"method", verb}, {"status", status_class(status)}})
+  families_->requests.Add({{"route", pattern}, {"method", verb}, {"status", status_class(status)}})
       .Increment();
   families_->request_seconds.Add({{"route", pattern}, {"method", verb}}, kRequestSeconds)
       .Observe(seconds);
@@ -150,7 +146,7 @@ void Metrics::session_begun(const engine::ObservedSession&) {
 
 void Metrics::session_ended(const engine::ObservedSession&, const engine::ObservedEnd& end) {
   families_->performing.Decrement();
-  const std::string_view reason = end.given_up       ? "given_up"
+  const std::string_view reason = end.given_up      ? "given_up"
                                   : end.stop_reason ? model::to_text(*end.stop_reason)
                                                     : "none";
   families_->performances
@@ -206,8 +202,8 @@ std::string Metrics::bounded_profile(const std::string& profile) {
 
 std::string Metrics::render(db::Connection* reader, const Gauges& gauges) const {
   std::vector<MetricFamily> all;
-  MetricFamily build = family("tertulia_build_info", "The program's version; always 1",
-                              MetricType::Gauge);
+  MetricFamily build =
+      family("tertulia_build_info", "The program's version; always 1", MetricType::Gauge);
   add(build, 1, {{"version", version_}});
   all.push_back(std::move(build));
   all.push_back(single("tertulia_schema_ready",
@@ -241,8 +237,9 @@ std::string Metrics::render(db::Connection* reader, const Gauges& gauges) const 
                        "Pieces of text that readers did not get who were too slow",
                        static_cast<double>(gauges.dropped_tokens), MetricType::Counter));
   if (gauges.spans) {
-    MetricFamily spans = family("tertulia_spans_total", "Spans of traces, sent to the collector or dropped",
-                                MetricType::Counter);
+    MetricFamily spans =
+        family("tertulia_spans_total", "Spans of traces, sent to the collector or dropped",
+               MetricType::Counter);
     add(spans, static_cast<double>(gauges.spans->sent), {{"result", "sent"}});
     add(spans, static_cast<double>(gauges.spans->dropped), {{"result", "dropped"}});
     all.push_back(std::move(spans));

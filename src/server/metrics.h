@@ -3,8 +3,8 @@
 // server runs: no ids, routes by their patterns, status codes by their class, and profiles beyond
 // the first hundred as "other".
 //
-// Any thread. What it counts is of this process and begins at 0; what `Gauges` and the database tell
-// is as it stands when it is shown.
+// Any thread. What it counts is of this process and begins at 0; what `Gauges` and the database
+// tell is as it stands when it is shown.
 #pragma once
 
 #include <cstdint>
@@ -44,7 +44,8 @@ class Metrics final : public engine::Observer {
   // empty: none. The time is until the answer's first byte could be sent.
   void answered(std::string_view route, std::string_view method, int status, double seconds);
 
-  // The whole page. `reader` may be null, or its database fail: then what it would tell is left out.
+  // The whole page. `reader` may be null, or its database fail: then what it would tell is left
+  // out.
   [[nodiscard]] std::string render(db::Connection* reader, const Gauges& gauges) const;
   static constexpr std::string_view kContentType = "text/plain; version=0.0.4; charset=utf-8";
 

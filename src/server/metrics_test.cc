@@ -97,8 +97,9 @@ TEST_F(MetricsTest, CountsExactlyWhatTheLogSays) {
     std::getline(parts, kind, '|');
     std::getline(parts, status, '|');
     std::getline(parts, count);
-    EXPECT_EQ(samples.at(fmt::format(R"(tertulia_steps_total{{kind="{}",status="{}"}})", kind, status)),
-              std::stod(count))
+    EXPECT_EQ(
+        samples.at(fmt::format(R"(tertulia_steps_total{{kind="{}",status="{}"}})", kind, status)),
+        std::stod(count))
         << row;
   }
   EXPECT_EQ(sum(samples, "tertulia_steps_total"),
@@ -145,8 +146,8 @@ TEST_F(MetricsTest, RequestsHaveFewLabels) {
       samples.at(
           R"(tertulia_http_requests_total{method="GET",route="/api/v1/sessions/{id}",status="2xx"})"),
       2);
-  EXPECT_EQ(
-      samples.at(R"(tertulia_http_requests_total{method="other",route="none",status="4xx"})"), 1);
+  EXPECT_EQ(samples.at(R"(tertulia_http_requests_total{method="other",route="none",status="4xx"})"),
+            1);
   EXPECT_EQ(
       samples.at(
           R"(tertulia_http_request_duration_seconds_count{method="GET",route="/api/v1/sessions/{id}"})"),

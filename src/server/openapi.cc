@@ -97,7 +97,7 @@ constexpr std::array kSchemas = {
                 "sessions:[ComparedSession] same_flow:bool same_topic:bool part_at:int|null "
                 "messages:[any] differing_words:any"},
     ShortSchema{"FoundMessage", "session_id:int position:int role:str text:str"},
-    ShortSchema{"EventStream", "= str"},
+    ShortSchema{"EventStream", "= str"}, ShortSchema{"Page", "= str"},
     // The server.
     ShortSchema{"Price", "input:num output:num"},
     ShortSchema{"Model",

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "server/api.h"
+#include "server/metrics.h"
 
 namespace tertulia::server {
 
@@ -38,11 +39,12 @@ void add_health_routes(Router& router, const Api& api) {
               .scope = Scope::read,
               .summary = "What the server counts, for Prometheus",
               .tag = "health",
-              .media = "text/plain; version=0.0.4",
+              .response = "Page",
+              .media = "text/plain",
               .handler = [&api](const Request&, Desk& desk) {
                 if (!api.metrics)
                   return problem(404, "not_found", "this server does not count anything");
-                return Response{.content_type = "text/plain; version=0.0.4",
+                return Response{.content_type = std::string(Metrics::kContentType),
                                 .body = api.metrics(desk.reader)};
               }});
 }

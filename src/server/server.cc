@@ -1,10 +1,15 @@
 #include "server/server.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include "base/log.h"
+#include "base/random.h"
 #include "server/api.h"
 #include "server/front.h"
+#include "server/metrics.h"
+#include "server/observers.h"
+#include "server/tracing.h"
 
 namespace tertulia::server {
 namespace {
@@ -44,11 +49,36 @@ struct Server::Parts {
   explicit Parts(ServerOptions wanted)
       : options(std::move(wanted)),
         tokens(base::Clock::system(), options.environment_token),
-        readiness(options.location) {}
+        readiness(options.location),
+        metrics(options.location, options.version) {
+    std::vector<engine::Observer*> all = {&metrics};
+    if (!options.tracing.url.empty()) {
+      options.tracing.database = options.location.shown();
+      tracing = std::make_unique<Tracing>(
+          options.tracing, options.version,
+          fmt::format("{}-{:08x}", ::getpid(), base::fresh_seed() & 0xffffffff));
+      all.push_back(tracing.get());
+    }
+    observers = std::make_unique<Observers>(std::move(all));
+  }
+
+  [[nodiscard]] std::string render_metrics(db::Connection* reader) const {
+    Gauges gauges{.is_ready = !readiness.trouble(),
+                  .writer_waiting = engine->writer().waiting(),
+                  .workers_waiting = workers->waiting(),
+                  .followers = hub->followers(),
+                  .dropped_tokens = hub->dropped_tokens()};
+    if (tracing)
+      gauges.spans = {.sent = tracing->exporter().sent(), .dropped = tracing->exporter().dropped()};
+    return metrics.render(reader, gauges);
+  }
 
   ServerOptions options;
   TokenBook tokens;
   Readiness readiness;
+  Metrics metrics;
+  std::unique_ptr<Tracing> tracing;
+  std::unique_ptr<Observers> observers;
   engine::FlowCache flows;
   std::unique_ptr<engine::Engine> engine;
   std::unique_ptr<Stage> stage;
@@ -95,7 +125,9 @@ base::Result<std::unique_ptr<Server>> Server::start(ServerOptions options) {
                                wanted.listen.host),
         .remedy = "tertulia token create NAME makes one; 127.0.0.1 needs none"};
   all.watch_reader = *std::move(reader);
-  auto engine = engine::Engine::start({.location = wanted.location, .providers = wanted.providers});
+  auto engine = engine::Engine::start({.location = wanted.location,
+                                       .providers = wanted.providers,
+                                       .observer = all.observers.get()});
   if (!engine) return engine.error();
   all.engine = *std::move(engine);
   all.stage = std::make_unique<Stage>(*all.engine, [&all] {
@@ -109,18 +141,20 @@ base::Result<std::unique_ptr<Server>> Server::start(ServerOptions options) {
   if (!hub) return hub.error();
   all.hub = *std::move(hub);
   all.workers = std::make_unique<Workers>(wanted.location, wanted.workers, kMostWaiting);
-  all.api = std::make_unique<Api>(Api{.engine = *all.engine,
-                                      .stage = *all.stage,
-                                      .hub = *all.hub,
-                                      .tokens = all.tokens,
-                                      .readiness = all.readiness,
-                                      .flows = all.flows,
-                                      .location = wanted.location,
-                                      .profiles = wanted.profiles,
-                                      .providers = wanted.providers,
-                                      .profile_names = wanted.profile_names,
-                                      .default_profile = wanted.default_profile,
-                                      .version = wanted.version});
+  all.api = std::make_unique<Api>(
+      Api{.engine = *all.engine,
+          .stage = *all.stage,
+          .hub = *all.hub,
+          .tokens = all.tokens,
+          .readiness = all.readiness,
+          .flows = all.flows,
+          .location = wanted.location,
+          .profiles = wanted.profiles,
+          .providers = wanted.providers,
+          .profile_names = wanted.profile_names,
+          .default_profile = wanted.default_profile,
+          .version = wanted.version,
+          .metrics = [&all](db::Connection* from) { return all.render_metrics(from); }});
   for (const auto add :
        {add_health_routes, add_flow_routes, add_role_routes, add_session_routes,
         add_steering_routes, add_record_routes, add_event_routes, add_system_routes})
@@ -140,7 +174,11 @@ base::Result<std::unique_ptr<Server>> Server::start(ServerOptions options) {
                                             !wanted.environment_token.empty(),
                              .scheme = wanted.certificate_file.empty() ? "http" : "https"},
                    .requests_a_minute = wanted.requests_a_minute},
-      all.router, all.tokens, all.readiness, *all.workers, all.engine->writer(), nullptr);
+      all.router, all.tokens, all.readiness, *all.workers, all.engine->writer(),
+      [&all](const Answered& answered) {
+        all.metrics.answered(answered.route == nullptr ? "" : answered.route->path, answered.method,
+                             answered.status, std::chrono::duration<double>(answered.time).count());
+      });
   all.readiness.start([&all] { all.each_second(); },
                       [&all] {
                         all.watch_reader.reset();

@@ -11,6 +11,7 @@
 #include "engine/casting.h"
 #include "engine/engine.h"
 #include "server/listener.h"
+#include "server/tracing.h"
 
 namespace tertulia::server {
 
@@ -31,6 +32,7 @@ struct ServerOptions {
   std::string key_file;
   std::int64_t requests_a_minute = 60'000;
   int workers = 4;
+  TracingOptions tracing = {};  // of an empty URL: none
   ConnectionLimits limits = {};
 };
 

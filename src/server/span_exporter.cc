@@ -73,8 +73,7 @@ void SpanExporter::work() {
     bool ending = false;
     {
       std::unique_lock lock(mutex_);
-      wake_.wait_for(lock, kEvery,
-                     [&] { return ending_ || flush_ || waiting_.size() >= kBatch; });
+      wake_.wait_for(lock, kEvery, [&] { return ending_ || flush_ || waiting_.size() >= kBatch; });
       while (!waiting_.empty() && batch.size() < kBatch) {
         batch.push_back(std::move(waiting_.front()));
         waiting_.pop_front();
@@ -94,9 +93,8 @@ void SpanExporter::send(std::vector<json::object> spans) {
   const std::size_t count = spans.size();
   json::array all;
   for (json::object& span : spans) all.emplace_back(std::move(span));
-  json::object scoped{{"scope", options_.scope},
-                      {"schemaUrl", options_.schema_url},
-                      {"spans", std::move(all)}};
+  json::object scoped{
+      {"scope", options_.scope}, {"schemaUrl", options_.schema_url}, {"spans", std::move(all)}};
   json::object resource{{"resource", options_.resource},
                         {"schemaUrl", options_.schema_url},
                         {"scopeSpans", json::array{std::move(scoped)}}};
@@ -118,9 +116,10 @@ void SpanExporter::send(std::vector<json::object> spans) {
   }
   dropped_ += count;
   if (!has_complained_)
-    spdlog::warn("traces: the collector did not take {} spans: {}; more are dropped silently until "
-                 "it takes some",
-                 count, error);
+    spdlog::warn(
+        "traces: the collector did not take {} spans: {}; more are dropped silently until "
+        "it takes some",
+        count, error);
   has_complained_ = true;
 }
 

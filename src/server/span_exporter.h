@@ -1,7 +1,7 @@
 // SpanExporter sends spans to an OpenTelemetry collector: OTLP over HTTP, as JSON, in batches, on a
 // thread of its own. It never holds up who gives it spans: they wait in a bounded queue, and what
-// finds it full is dropped and counted. A batch that could not be delivered is tried once more if the
-// collector may take it then, and dropped.
+// finds it full is dropped and counted. A batch that could not be delivered is tried once more if
+// the collector may take it then, and dropped.
 #pragma once
 
 #include <atomic>

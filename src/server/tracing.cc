@@ -30,9 +30,8 @@ std::string performance_id(const std::string& identity, const engine::ObservedSe
 }
 
 std::string nanoseconds(base::Timestamp time) {
-  return fmt::format("{}", std::chrono::duration_cast<std::chrono::nanoseconds>(
-                               time.time_since_epoch())
-                               .count());
+  return fmt::format(
+      "{}", std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count());
 }
 
 // OTLP's JSON writes 64-bit integers as text.
@@ -94,8 +93,7 @@ void put_session(Attributes& attributes, const engine::ObservedSession& session)
 }
 
 // "a=1,b=2" with percent-encoded values, as the variables have it.
-std::optional<std::vector<std::pair<std::string, std::string>>> parse_pairs(
-    std::string_view text) {
+std::optional<std::vector<std::pair<std::string, std::string>>> parse_pairs(std::string_view text) {
   const auto trim = [](std::string_view part) {
     while (!part.empty() && (part.front() == ' ' || part.front() == '\t')) part.remove_prefix(1);
     while (!part.empty() && (part.back() == ' ' || part.back() == '\t')) part.remove_suffix(1);

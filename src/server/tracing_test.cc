@@ -184,7 +184,8 @@ TEST_F(TracingTest, WhatIsSentIsAsTheVariablesSay) {
     EXPECT_EQ(request.header("content-type"), "application/json");
     EXPECT_EQ(request.header("authorization"), "Bearer secret");
     EXPECT_EQ(request.header("x-tenant"), "a,b");
-    EXPECT_THAT(request.body, HasSubstr(R"({"key":"service.name","value":{"stringValue":"talks"}})"));
+    EXPECT_THAT(request.body,
+                HasSubstr(R"({"key":"service.name","value":{"stringValue":"talks"}})"));
     EXPECT_THAT(request.body, HasSubstr("deployment.environment.name"));
     // Nothing of what was said or asked.
     EXPECT_THAT(request.body, Not(HasSubstr("Should we store sessions")));
@@ -315,11 +316,11 @@ TEST(TracingOptions, AreOffWithoutAnEndpoint) {
 }
 
 TEST(TracingOptions, TheOwnEndpointIsTakenAsItIs) {
-  const auto options = must(tracing_options(
-      variables({{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318"},
-                 {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://d/otel/x"},
-                 {"OTEL_EXPORTER_OTLP_HEADERS", "a=b"},
-                 {"OTEL_EXPORTER_OTLP_TRACES_HEADERS", "c=d"}})));
+  const auto options =
+      must(tracing_options(variables({{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318"},
+                                      {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://d/otel/x"},
+                                      {"OTEL_EXPORTER_OTLP_HEADERS", "a=b"},
+                                      {"OTEL_EXPORTER_OTLP_TRACES_HEADERS", "c=d"}})));
   EXPECT_EQ(options.url, "https://d/otel/x");
   EXPECT_THAT(options.headers, ElementsAre("c: d"));
   EXPECT_THAT(options.resource, ElementsAre(std::pair("service.name", "tertulia")));

@@ -104,8 +104,7 @@ Answer Serving::send(const std::string& method, const std::string& target, const
   Answer answer;
   Transfer transfer(url_ + target, fields);
   bool has_type = false;
-  for (const auto& field : fields)
-    has_type = has_type || field.rfind("Content-Type:", 0) == 0;
+  for (const auto& field : fields) has_type = has_type || field.rfind("Content-Type:", 0) == 0;
   if (!body.empty() || method == "POST" || method == "PUT") {
     transfer.set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body.size()));
     transfer.set(CURLOPT_COPYPOSTFIELDS, body.c_str());
@@ -123,8 +122,8 @@ Answer Serving::send(const std::string& method, const std::string& target, const
   answer.status = transfer.perform();
   // Compressed bodies are looked at by who asked for them.
   if (check_ && answer.status != 0 && answer.fields["content-encoding"].empty()) {
-    const std::string fault = check_->fault(method, target, answer.status,
-                                            answer.fields["content-type"], answer.body);
+    const std::string fault =
+        check_->fault(method, target, answer.status, answer.fields["content-type"], answer.body);
     EXPECT_EQ(fault, "") << method << " " << target << " " << answer.status << "\n" << answer.body;
   }
   return answer;

@@ -1,6 +1,6 @@
-// Serving is `tertulia serve` as a process of its own, on a free port, and a client of its API. Every
-// answer that the client gets is held against the OpenAPI document that the program serves: one that
-// does not fit fails the test.
+// Serving is `tertulia serve` as a process of its own, on a free port, and a client of its API.
+// Every answer that the client gets is held against the OpenAPI document that the program serves:
+// one that does not fit fails the test.
 #pragma once
 
 #include <map>
@@ -14,7 +14,7 @@
 namespace tertulia::test {
 
 struct Answer {
-  int status = 0;  // 0: no answer came
+  int status = 0;                             // 0: no answer came
   std::map<std::string, std::string> fields;  // by lower-case name
   std::string body;
 };
