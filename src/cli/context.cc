@@ -56,6 +56,7 @@ Context::~Context() {
 }
 
 base::Result<const Config*> Context::config() {
+  const std::lock_guard lock(mutex_);
   if (!config_) {
     auto loaded = load_config(flags);
     if (!loaded) return loaded.error();
@@ -197,13 +198,13 @@ engine::ProviderSource Context::providers() {
     if (!profile->recording.empty()) {
       auto from = recording(profile->recording);
       if (!from) return from.error();
-      made = llm::make_replay(std::move(made), recordings_.at(profile->recording));
+      made = llm::make_replay(std::move(made), *std::move(from));
     } else if (auto gate = provider_cache_->gate_of(*profile, **in_force, *transport_)) {
       made = llm::make_limited(std::move(made), std::move(gate));
     }
     auto into = recorder();
     if (!into) return into.error();
-    if (*into != nullptr) made = llm::make_recording(std::move(made), *profile, recorder_);
+    if (*into != nullptr) made = llm::make_recording(std::move(made), *profile, *std::move(into));
     known = std::move(made);
     return known;
   };
@@ -226,37 +227,40 @@ engine::ProfileSource Context::profiles() {
   };
 }
 
-base::Result<llm::Recording*> Context::recording(const std::string& file) {
+base::Result<std::shared_ptr<llm::Recording>> Context::recording(const std::string& file) {
+  const std::lock_guard lock(mutex_);
   auto& known = recordings_[file];
   if (!known) {
     auto loaded = llm::Recording::load(file);
     if (!loaded) return loaded.error();
     known = *std::move(loaded);
   }
-  return known.get();
+  return known;
 }
 
-base::Result<llm::Recording*> Context::replayed() {
+base::Result<std::shared_ptr<llm::Recording>> Context::replayed() {
   auto in_force = config();
   if (!in_force) return in_force.error();
   const std::string& model = (*in_force)->model.value;
-  if (model.rfind(llm::kReplayScheme, 0) != 0) return nullptr;
+  if (model.rfind(llm::kReplayScheme, 0) != 0) return std::shared_ptr<llm::Recording>();
   // Absolute, because the session keeps it and may be gone on with from elsewhere.
   return recording(
       fs::absolute(model.substr(llm::kReplayScheme.size())).lexically_normal().string());
 }
 
-base::Result<llm::Recorder*> Context::recorder() {
-  if (record_file.empty()) return nullptr;
+base::Result<std::shared_ptr<llm::Recorder>> Context::recorder() {
+  if (record_file.empty()) return std::shared_ptr<llm::Recorder>();
+  const std::lock_guard lock(mutex_);
   if (!recorder_) {
     auto opened = llm::Recorder::open(record_file, existing_recording);
     if (!opened) return opened.error();
     recorder_ = *std::move(opened);
   }
-  return recorder_.get();
+  return recorder_;
 }
 
 base::Result<void> Context::recordings_fared() const {
+  const std::lock_guard lock(mutex_);
   if (recorder_)
     if (auto failure = recorder_->failure()) return *std::move(failure);
   for (const auto& [file, recording] : recordings_)

@@ -1,11 +1,16 @@
 // Context is what one run of the command line shares: the global flags, the configuration in force,
 // and the database, opened when a command first asks for it and proved fit before anything else.
+//
+// Threads: `config`, `location`, the sources that `providers` and `profiles` give, and recordings
+// are safe from any thread once the options are set; all else is for the command's own. The sources
+// borrow the context.
 #pragma once
 
 #include <CLI/CLI.hpp>
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 
@@ -61,14 +66,19 @@ class Context final {
   [[nodiscard]] engine::ProviderSource providers();
   [[nodiscard]] engine::ProfileSource profiles();
   // The recording that the file, or --model replay:FILE, names; each is loaded once.
-  [[nodiscard]] base::Result<llm::Recording*> recording(const std::string& file);
-  [[nodiscard]] base::Result<llm::Recording*> replayed();  // null without --model replay:FILE
+  [[nodiscard]] base::Result<std::shared_ptr<llm::Recording>> recording(const std::string& file);
+  // Null without --model replay:FILE.
+  [[nodiscard]] base::Result<std::shared_ptr<llm::Recording>> replayed();
   // How recordings and replays fared: an error where one could not be written whole, or where the
   // flow parted from one.
   [[nodiscard]] base::Result<void> recordings_fared() const;
 
  private:
-  [[nodiscard]] base::Result<llm::Recorder*> recorder();  // null without --record
+  // Null without --record.
+  [[nodiscard]] base::Result<std::shared_ptr<llm::Recorder>> recorder();
+
+  // Guards config_, recordings_ and recorder_. Taken last: behind the provider cache's.
+  mutable std::mutex mutex_;
   std::optional<Config> config_;
   bool proved_ = false;
   std::unique_ptr<db::Connection> reader_;

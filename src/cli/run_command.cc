@@ -81,7 +81,7 @@ base::Result<int> run(Context& context, const RunOptions& options) {
   if (options.max_steps > 0) wishes.limits.steps = options.max_steps;
   auto replayed = context.replayed();
   if (!replayed) return replayed.error();
-  wishes.seed = seed_of(options, *replayed);
+  wishes.seed = seed_of(options, replayed->get());
   auto reader = context.reader();
   if (!reader) return reader.error();
   auto wanted = service::cast_session(**reader, *flow, wishes, context.profiles(),

@@ -2,9 +2,9 @@
 
 #include <fmt/format.h>
 
+#include "engine/session_data.h"
 #include "service/session_archive.h"
 #include "service/session_html.h"
-#include "service/session_json.h"
 #include "store/flows.h"
 #include "store/whole_session.h"
 
@@ -103,21 +103,25 @@ std::string as_markdown(const Exported& exported) {
 
 base::Result<std::string> export_session(db::Connection& reader, model::Id session,
                                          const std::string& format) {
+  const bool is_archive = format == "json" || format == "jsonl";
+  if (!is_archive && format != "md" && format != "html")
+    return base::Error{.code = base::Code::invalid,
+                       .message = fmt::format("there is no format '{}'", format),
+                       .remedy = "the formats are md, html, json and jsonl"};
   auto exported = load_exported(reader, session);
   if (!exported) return exported.error();
-  // For people: what has its place in the conversation.
-  if (format == "md" || format == "html")
-    std::erase_if(exported->whole.messages,
-                  [](const auto& message) { return message.position.value_or(1) < 0; });
-  if (format == "json" || format == "jsonl") {
+  if (is_archive) {
     auto flow = load_flow_of(reader, exported->session);
     if (!flow) return flow.error();
     const json::object archive =
         to_archive(head_json(*exported), exported->whole, *flow, exported->session);
     return (format == "json" ? base::to_pretty_text(archive) : base::to_text(archive)) + "\n";
   }
-  if (format == "html") return session_page(exported->whole, exported->session);
-  return as_markdown(*exported);
+  // For people: what has its place in the conversation.
+  std::erase_if(exported->whole.messages,
+                [](const auto& message) { return message.position.value_or(1) < 0; });
+  return format == "html" ? session_page(exported->whole, exported->session)
+                          : as_markdown(*exported);
 }
 
 }  // namespace tertulia::service

@@ -5,11 +5,13 @@
 
 #include "base/result.h"
 #include "db/connection.h"
-#include "engine/session_data.h"
+#include "model/rows.h"
 
 namespace tertulia::service {
 
-// `format`: md, html, json (which `session import` reads) or jsonl (the same on one line).
+// `format`: md, html, json (which an import reads, session_archive.h) or jsonl (the same on one
+// line); others are invalid. not_found names the session; conflict where it is performed faster
+// than it can be read. Any thread, with a connection of its own that reads.
 [[nodiscard]] base::Result<std::string> export_session(db::Connection& reader, model::Id session,
                                                        const std::string& format);
 
