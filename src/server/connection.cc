@@ -1,5 +1,6 @@
 #include "server/connection.h"
 
+#include <algorithm>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
@@ -55,6 +56,13 @@ std::optional<Response> answer_to(beast::error_code error) {
   return {};
 }
 
+// What would end its line would be read as other fields: it is not sent, wherever it came from.
+bool ends_line(std::string_view value) {
+  return std::any_of(value.begin(), value.end(), [](unsigned char c) {
+    return (c < ' ' && c != '\t') || c == 0x7f;
+  });
+}
+
 template <class Body>
 void put_fields(http::response<Body>& out, const Response& response) {
   out.set(http::field::server, "tertulia");
@@ -62,6 +70,7 @@ void put_fields(http::response<Body>& out, const Response& response) {
   out.set("X-Content-Type-Options", "nosniff");
   out.set(http::field::cache_control, "no-store");
   for (const auto& [name, value] : response.fields) {
+    if (ends_line(value)) continue;
     if (name == "Vary") {
       out.insert(name, value);
     } else {
@@ -80,6 +89,7 @@ Connection<Stream>::Connection(Stream stream, const ConnectionLimits& limits, Do
       door_(door),
       gone_(std::move(gone)),
       buffer_(kBufferBytes),
+      deadline_(stream_.get_executor()),
       heartbeat_(stream_.get_executor()) {}
 
 template <class Stream>
@@ -116,10 +126,34 @@ template <class Stream>
 void Connection<Stream>::close() {
   if (outlet_) outlet_->close();
   heartbeat_.cancel();
+  deadline_.cancel();
   beast::error_code ignored;
   auto& socket = beast::get_lowest_layer(stream_).socket();
   socket.shutdown(asio::ip::tcp::socket::shutdown_both, ignored);
   beast::get_lowest_layer(stream_).close();
+}
+
+// The one operation that is under way is cancelled once the time is over.
+template <class Stream>
+void Connection<Stream>::wait_at_most(std::chrono::milliseconds time) {
+  is_late_ = false;
+  beast::get_lowest_layer(stream_).expires_never();
+  deadline_.expires_after(time);
+  std::weak_ptr<Connection> weak = this->weak_from_this();
+  deadline_.async_wait([weak, wait = ++wait_](Error error) {
+    const auto self = weak.lock();
+    // It may have been on its way here when what it waited for came.
+    if (error || !self || self->wait_ != wait) return;
+    self->is_late_ = true;
+    beast::get_lowest_layer(self->stream_).cancel();
+  });
+}
+
+template <class Stream>
+typename Connection<Stream>::Error Connection<Stream>::stop_waiting(Error error) {
+  ++wait_;
+  deadline_.cancel();
+  return error && is_late_ ? Error(beast::error::timeout) : error;
 }
 
 template <class Stream>
@@ -127,14 +161,17 @@ void Connection<Stream>::read_head() {
   answering_ = false;
   if (finishing_) return close();
   request_.reset();
+  is_head_ = false;
+  version_ = 11;
   parser_.emplace();
   parser_->header_limit(static_cast<std::uint32_t>(limits_.header_bytes));
   parser_->body_limit(boost::none);  // until the head says who asks for what
   parser_->eager(false);
-  beast::get_lowest_layer(stream_).expires_after(limits_.head);
-  http::async_read_header(
-      stream_, buffer_, *parser_,
-      [self = this->shared_from_this()](Error error, std::size_t) { self->on_head(error); });
+  wait_at_most(limits_.head);
+  http::async_read_header(stream_, buffer_, *parser_,
+                          [self = this->shared_from_this()](Error error, std::size_t) {
+                            self->on_head(self->stop_waiting(error));
+                          });
 }
 
 // The rest of the connection is of no use once a request was not read to its end.
@@ -156,15 +193,16 @@ void Connection<Stream>::on_head(Error error) {
   is_head_ = head.method == "HEAD";
   Door::Admission admission = door_.admit(head);
   if (admission.refusal) {
-    const bool has_body = parser_->chunked() || parser_->content_length().value_or(0) > 0;
+    const bool has_body = parser_->get().count(http::field::transfer_encoding) > 0 ||
+                          parser_->content_length().value_or(0) > 0;
     return write(std::move(*admission.refusal), !has_body && parser_->keep_alive());
   }
   request_ = std::move(admission.request);
   if (parser_->content_length().value_or(0) > admission.max_body)
     return refuse_unread(http::make_error_code(http::error::body_limit));
   parser_->body_limit(std::uint64_t{admission.max_body});
-  beast::get_lowest_layer(stream_).expires_after(
-      limits_.body + std::chrono::seconds(admission.max_body / (std::size_t{64} * 1024)));
+  wait_at_most(limits_.body +
+               std::chrono::seconds(admission.max_body / (std::size_t{64} * 1024)));
   if (http::token_list(parser_->get()[http::field::expect]).exists("100-continue") &&
       version_ == 11) {
     auto go_on = std::make_shared<http::response<http::empty_body>>(http::status::continue_, 11);
@@ -182,13 +220,14 @@ template <class Stream>
 void Connection<Stream>::read_body() {
   http::async_read(
       stream_, buffer_, *parser_,
-      [self = this->shared_from_this()](Error error, std::size_t) { self->on_body(error); });
+      [self = this->shared_from_this()](Error error, std::size_t) {
+        self->on_body(self->stop_waiting(error));
+      });
 }
 
 template <class Stream>
 void Connection<Stream>::on_body(Error error) {
   if (error) return refuse_unread(error);
-  beast::get_lowest_layer(stream_).expires_never();
   request_->body = std::move(parser_->get().body());
   const bool keep = parser_->keep_alive();
   door_.answer(request_, [self = this->shared_from_this(), keep](Response response) {
@@ -216,7 +255,8 @@ void Connection<Stream>::write(Response response, bool keep) {
   if (!is_head_ && !has_no_body) out->body() = std::move(response.body);
   beast::get_lowest_layer(stream_).expires_after(limits_.write);
   auto written = [self = this->shared_from_this(), out, keeps](Error error, std::size_t) {
-    if (error || !keeps) return self->close();
+    if (error) return self->close();
+    if (!keeps) return self->linger();
     self->read_head();
   };
   if (is_head_) {
@@ -227,6 +267,30 @@ void Connection<Stream>::write(Response response, bool keep) {
     return;
   }
   http::async_write(stream_, *out, written);
+}
+
+// A connection that is closed with bytes unread is reset, and the reset may overtake the answer: so
+// what the peer still sends is taken, for a moment, and dropped.
+template <class Stream>
+void Connection<Stream>::linger() {
+  answering_ = false;
+  if (finishing_) return close();
+  beast::error_code ignored;
+  auto& lowest = beast::get_lowest_layer(stream_);
+  lowest.socket().shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
+  lowest.expires_after(limits_.linger);
+  drop_input();
+}
+
+template <class Stream>
+void Connection<Stream>::drop_input() {
+  buffer_.clear();
+  beast::get_lowest_layer(stream_).async_read_some(
+      buffer_.prepare(kBufferBytes / 4),
+      [self = this->shared_from_this()](Error error, std::size_t) {
+        if (error) return self->close();
+        self->drop_input();
+      });
 }
 
 // ---- streams -----------------------------------------------------------------------------------
@@ -249,6 +313,8 @@ void Connection<Stream>::start_stream(Response response) {
         self->writing_ = false;
         if (error || self->is_head_) return self->close();
         std::weak_ptr<Connection> weak = self;
+        // A reader says nothing, for as long as it likes.
+        beast::get_lowest_layer(self->stream_).expires_never();
         self->watch_reader();
         self->beat();
         self->outlet_->set_on_ready([weak, executor = self->stream_.get_executor()] {

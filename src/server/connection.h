@@ -8,6 +8,8 @@
 #include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/string_body.hpp>
+#include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -49,11 +51,15 @@ class Connection final : public AnyConnection,
   void read_body();
   void on_body(Error error);
   void refuse_unread(Error error);
+  void wait_at_most(std::chrono::milliseconds time);
+  [[nodiscard]] Error stop_waiting(Error error);
   void write(Response response, bool keep);
   void start_stream(Response response);
   void write_pieces();
   void watch_reader();
   void beat();
+  void linger();
+  void drop_input();
   void close();
 
   Stream stream_;
@@ -67,6 +73,11 @@ class Connection final : public AnyConnection,
   unsigned version_ = 11;   // of the present request
   bool answering_ = false;  // a request was begun and its answer is not written
   bool finishing_ = false;
+  // What is read must be there in time. The stream's own limit would close the socket, and leave
+  // nothing to say so on.
+  boost::asio::steady_timer deadline_;
+  std::uint64_t wait_ = 0;  // the number of the present wait
+  bool is_late_ = false;
   // Of a streamed answer.
   std::shared_ptr<Outlet> outlet_;
   boost::asio::steady_timer heartbeat_;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <boost/url/pct_string_view.hpp>
 
 #include "server/problem.h"
 
@@ -46,7 +47,9 @@ bool has_token_parameter(std::string_view target) {
   while (!query.empty()) {
     const std::string_view pair = query.substr(0, query.find('&'));
     query.remove_prefix(std::min(query.size(), pair.size() + 1));
-    const std::string name = lower(pair.substr(0, pair.find('=')));
+    const auto encoded = boost::urls::make_pct_string_view(pair.substr(0, pair.find('=')));
+    if (!encoded) continue;  // no path of ours, as will be told
+    const std::string name = lower(encoded->decode());
     if (std::find(kTokenParameters.begin(), kTokenParameters.end(), name) != kTokenParameters.end())
       return true;
   }
@@ -91,6 +94,13 @@ std::optional<Response> Guard::refuse(const Head& head) const {
   for (const char c : head.target)
     if (static_cast<unsigned char>(c) <= ' ' || c == 0x7f || c == '\\')
       return problem(400, "invalid", "the request's target holds a character that no path has");
+  // Two who disagree on where a request ends can be made to take a part of its body for the next
+  // one: so there is one way to say it, beside Content-Length.
+  const auto codings = head.all("transfer-encoding");
+  if (!codings.empty() &&
+      (codings.size() > 1 || lower(codings.front()) != "chunked" || head.version != 11))
+    return problem(400, "invalid", "the only transfer coding that is taken is 'chunked', once",
+                   "send a Content-Length");
   const auto hosts = head.all("host");
   if (hosts.size() != 1)
     return problem(400, "invalid",

@@ -16,10 +16,16 @@ namespace tertulia::server {
 struct ConnectionLimits {
   std::size_t connections = 4096;  // at once; more are told 503 and closed
   std::size_t header_bytes = 16 * 1024;
-  std::chrono::seconds head{20};       // for a whole head, the wait for its first byte included
-  std::chrono::seconds body{20};       // for a body, and a second more for each 64 KiB it may have
-  std::chrono::seconds write{20};      // for a reader to take what is written
-  std::chrono::seconds heartbeat{15};  // a comment on streams that are silent
+  // For a whole head, the wait for its first byte included.
+  std::chrono::milliseconds head = std::chrono::seconds(20);
+  // For a body, and a second more for each 64 KiB that it may have.
+  std::chrono::milliseconds body = std::chrono::seconds(20);
+  // For a reader to take what is written.
+  std::chrono::milliseconds write = std::chrono::seconds(20);
+  // What a peer still sends after its last answer is dropped for so long, so that it gets to read it.
+  std::chrono::milliseconds linger = std::chrono::seconds(2);
+  // A comment on streams that are silent.
+  std::chrono::milliseconds heartbeat = std::chrono::seconds(15);
 };
 
 struct ListenAddress {

@@ -2,9 +2,25 @@
 
 #include <fmt/format.h>
 
+#include "base/utf8.h"
+
 namespace tertulia::server {
 
 namespace json = base::json;
+
+namespace {
+
+// JSON is UTF-8, whatever bytes a request had that is spoken of.
+std::string as_utf8(std::string_view text) {
+  std::string out;
+  while (const auto at = base::first_invalid_utf8(text)) {
+    out.append(text.substr(0, *at)).append("\xef\xbf\xbd");
+    text.remove_prefix(*at + 1);
+  }
+  return out.append(text);
+}
+
+}  // namespace
 
 std::string_view reason_phrase(int status) {
   switch (status) {
@@ -76,14 +92,14 @@ Response problem(int status, std::string_view code, std::string_view detail,
   body["title"] = reason_phrase(status);
   body["status"] = status;
   body["code"] = code;
-  body["detail"] = detail;
-  if (!remedy.empty()) body["remedy"] = remedy;
+  body["detail"] = as_utf8(detail);
+  if (!remedy.empty()) body["remedy"] = as_utf8(remedy);
   if (!errors.empty()) {
     json::array all;
     for (const FieldError& error : errors) {
       json::object each;
-      each["pointer"] = error.pointer;
-      each["detail"] = error.detail;
+      each["pointer"] = as_utf8(error.pointer);
+      each["detail"] = as_utf8(error.detail);
       all.push_back(std::move(each));
     }
     body["errors"] = std::move(all);

@@ -1,6 +1,8 @@
 #include "server/router.h"
 
+#include <boost/url/encode.hpp>
 #include <boost/url/parse.hpp>
+#include <boost/url/rfc/unreserved_chars.hpp>
 #include <boost/url/url_view.hpp>
 
 #include "base/utf8.h"
@@ -72,9 +74,14 @@ Router::Found Router::find(std::string_view method, std::string_view path) const
   return found;
 }
 
+std::string encode_segment(std::string_view text) {
+  return boost::urls::encode(text, boost::urls::unreserved_chars);
+}
+
 std::optional<Target> parse_target(std::string_view text) {
   const auto parsed = boost::urls::parse_origin_form(text);
-  if (!parsed) return {};
+  // A first segment "." is none to the parser.
+  if (!parsed || text.substr(0, 3) == "/./") return {};
   Target target;
   for (const auto& segment : parsed->encoded_segments()) {
     const std::string plain = segment.decode();

@@ -76,5 +76,7 @@ struct Target {
   std::map<std::string, std::string, std::less<>> query;
 };
 [[nodiscard]] std::optional<Target> parse_target(std::string_view target);
+// A text as one part of a path, for addresses that answers give.
+[[nodiscard]] std::string encode_segment(std::string_view text);
 
 }  // namespace tertulia::server

@@ -44,13 +44,16 @@ Response follow_session(const Api& api, const Request& request, Desk& desk) {
     if (!number) return problem(wrong_id(last));
     after = *number;
   }
-  // Whoever has all of a session that is over is told not to come again (what EventSource does of
-  // itself when a stream ends).
-  if (after > 0 && (row->status == model::SessionStatus::finished ||
-                    row->status == model::SessionStatus::terminated)) {
+  if (after > 0) {
     auto newest = store::last_event_number(*desk.reader, *id);
     if (!newest) return problem(newest.error());
-    if (after >= *newest) return {.status = 204, .content_type = ""};
+    // It would wait for ever.
+    if (after > *newest) return problem(wrong_id(last));
+    // Whoever has all of a session that is over is told not to come again (what EventSource does of
+    // itself when a stream ends).
+    const bool is_over = row->status == model::SessionStatus::finished ||
+                         row->status == model::SessionStatus::terminated;
+    if (is_over && after == *newest) return {.status = 204, .content_type = ""};
   }
   auto outlet = std::make_shared<Outlet>();
   outlet->set_on_drained([hub = &api.hub] { hub->look(); });

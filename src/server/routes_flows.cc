@@ -88,7 +88,7 @@ Response store_sent(const Api& api, const Request& request, Desk& desk,
   Response response = json_response(with_version(service::flow_json(stored->program),
                                                  version.flow_template_id, version.number, false),
                                     stored->saved.is_new && !name ? 201 : 200);
-  response.fields.emplace_back("Location", "/api/v1/flows/" + stored->program.name);
+  response.fields.emplace_back("Location", "/api/v1/flows/" + encode_segment(stored->program.name));
   return response;
 }
 

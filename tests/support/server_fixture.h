@@ -1,0 +1,105 @@
+// What tests of the server over the wire do, on both engines.
+#pragma once
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "support/flows.h"
+#include "support/openapi_check.h"
+#include "support/postgres_server.h"
+#include "support/served.h"
+
+namespace tertulia::test {
+
+namespace json = base::json;
+
+class ServerFixture : public testing::TestWithParam<bool> {
+ protected:
+  void SetUp() override {
+    if (GetParam()) world_.database = PostgresServer::shared().create_database();
+    world_.environment["TERTULIA_LOG"] = "info";
+  }
+  // Serves the world's database; what was served before is stopped.
+  void serve(const std::vector<std::string>& more = {}) {
+    served_.reset();
+    served_.emplace(world_, more);
+    if (!check_)
+      check_ = std::make_unique<OpenApiCheck>(served_->ask("GET", "/api/v1/openapi.json").body);
+  }
+  // Every answer is held against the OpenAPI document.
+  HttpAnswer ask(std::string_view method, std::string_view target, std::string_view body = {},
+                 const HttpFields& fields = {}) {
+    HttpAnswer answer = served_->ask(method, target, body, fields);
+    const bool is_packed = answer.field("content-encoding") == "gzip";
+    if (is_packed || method == "HEAD" || method == "OPTIONS") return answer;
+    EXPECT_EQ(
+        check_->fault(method, target, answer.status, answer.field("content-type"), answer.body), "")
+        << method << ' ' << target << ' ' << answer.body;
+    return answer;
+  }
+  json::object get(std::string_view target) {
+    const HttpAnswer answer = ask("GET", target);
+    EXPECT_EQ(answer.status, 200) << target << ' ' << answer.body;
+    return answer.json();
+  }
+  // The answer to a POST, which must have that status.
+  json::object post(std::string_view target, std::string_view body, int status,
+                    const HttpFields& fields = {}) {
+    const HttpAnswer answer = ask("POST", target, body, fields);
+    EXPECT_EQ(answer.status, status) << target << ' ' << answer.body;
+    return answer.json();
+  }
+  void store_flow(const std::string& yaml) {
+    post("/api/v1/flows", yaml, 201, {{"Content-Type", "application/yaml"}});
+  }
+  // Makes a session; its id.
+  std::string begin(const std::string& body) {
+    const json::object made = post("/api/v1/sessions", body, 201);
+    return made.contains("id") ? std::to_string(made.at("id").as_int64()) : "0";
+  }
+  static std::string path(const std::string& session, const std::string& more = {}) {
+    return "/api/v1/sessions/" + session + more;
+  }
+  json::object wait_for(const std::string& session, const std::vector<std::string>& statuses) {
+    return wait_for_status(*served_, session, statuses);
+  }
+  void expect_explained(const std::string& session) {
+    const json::object proof = post(path(session, "/replay"), "", 200);
+    EXPECT_EQ(proof.at("agrees"), true) << base::to_text(json::value(proof));
+  }
+
+  World world_;
+  std::optional<Served> served_;
+  std::unique_ptr<OpenApiCheck> check_;
+};
+
+inline std::string engine_name(const testing::TestParamInfo<bool>& info) {
+  return info.param ? "Postgres" : "Sqlite";
+}
+
+// A dozen steps that each ask a model.
+inline constexpr const char* kTalkingFlow = R"(tertulia: 1
+name: talking
+topic: Bread
+roles: { a: { name: Ann, prompt: You are Ann. }, b: { name: Ben, prompt: You are Ben. } }
+steps:
+  - loop: { max: 6, steps: [ { speak: a }, { speak: b } ] }
+)";
+
+// Asks a person in between.
+inline constexpr const char* kAskingFlow = R"(tertulia: 1
+name: asking
+topic: Bread
+roles: { a: { name: Ann, prompt: You are Ann. }, guest: { name: Guest, prompt: A person. } }
+steps:
+  - { speak: a }
+  - { ask: guest, prompt: "Which bread?" }
+  - { speak: a }
+)";
+
+}  // namespace tertulia::test
