@@ -5,8 +5,9 @@
 
 #include <functional>
 
+#include "support/http_client.h"
 #include "support/legacy_database.h"
-#include "support/served.h"
+#include "support/serving.h"
 
 namespace tertulia::test {
 namespace {
@@ -29,22 +30,24 @@ class ServerAttacksTest : public testing::Test {
   // A good request of somebody else.
   void expect_well() const {
     if (!served_) return;
-    const HttpAnswer answer = served_->ask("GET", "/api/v1/sessions");
+    const HttpAnswer answer = client().ask("GET", "/api/v1/sessions");
     EXPECT_EQ(answer.status, 200) << answer.body;
   }
   // The status of the first answer to these bytes; 0 where none comes.
   [[nodiscard]] int status_of(const std::string& bytes) const {
-    HttpClient client = served_->client();
-    client.send(bytes);
-    client.end_sending();
-    const auto answer = client.read();
+    HttpClient peer = client();
+    peer.send(bytes);
+    peer.end_sending();
+    const auto answer = peer.read();
     if (answer && answer->status >= 400) {
       EXPECT_EQ(answer->field("content-type"), "application/problem+json");
       EXPECT_EQ(answer->json().at("status"), answer->status);
     }
     return answer ? answer->status : 0;
   }
-  [[nodiscard]] std::string host_field() const { return "Host: " + served_->host() + "\r\n"; }
+  [[nodiscard]] HttpClient client() const { return HttpClient(served_->url()); }
+  [[nodiscard]] std::string host() const { return client().host(); }
+  [[nodiscard]] std::string host_field() const { return "Host: " + host() + "\r\n"; }
   [[nodiscard]] std::string get(const std::string& target, const std::string& fields = {}) const {
     return "GET " + target + " HTTP/1.1\r\n" + host_field() + fields + "\r\n";
   }
@@ -55,40 +58,60 @@ class ServerAttacksTest : public testing::Test {
   }
   // What is sent after a request that was refused for its framing is not taken for another one.
   void expect_last_answer(const std::string& bytes, int status) const {
-    HttpClient client = served_->client();
-    client.send(bytes + get("/healthz"));
-    const auto answer = client.read();
+    HttpClient peer = client();
+    peer.send(bytes + get("/healthz"));
+    const auto answer = peer.read();
     ASSERT_TRUE(answer) << bytes;
     EXPECT_EQ(answer->status, status) << bytes;
     EXPECT_EQ(answer->field("connection"), "close") << bytes;
-    EXPECT_TRUE(client.ends()) << bytes;
+    EXPECT_TRUE(peer.ends()) << bytes;
   }
   [[nodiscard]] std::size_t roles() const {
-    return served_->ask("GET", kRoles).json().at("items").as_array().size();
+    return client().ask("GET", kRoles).json().at("items").as_array().size();
   }
 
   World world_;
-  std::optional<Served> served_;
+  std::optional<Serving> served_;
 };
 
 TEST_F(ServerAttacksTest, TheHostFieldIsOneOfItsNames) {
-  const std::string port = served_->host().substr(served_->host().find(':'));
+  const std::string port = host().substr(host().find(':'));
   const auto with = [&](const std::string& fields) {
     return status_of("GET /api/v1/sessions HTTP/1.1\r\n" + fields + "\r\n");
   };
   for (const char* name : {"127.0.0.1", "localhost", "LocalHost", "LOCALHOST", "[::1]"})
     EXPECT_EQ(with("Host: " + (name + port) + "\r\n"), 200) << name;
-  for (const std::string& host :
-       {"evil.example" + port, "127.0.0.1.evil.example" + port, "localhost.evil.example" + port,
-        "evil.example@127.0.0.1" + port, "127.0.0.1" + port + "@evil.example",
-        "user:pass@127.0.0.1" + port, std::string("127.0.0.1"), std::string("localhost"),
-        std::string("127.0.0.1:1"), std::string("127.0.0.1:"), "127.0.0.1." + port,
-        "localhost." + port, "127.0.0.1" + port + "0", "127.1" + port, "0x7f.1" + port,
-        "2130706433" + port, "0.0.0.0" + port, "::1" + port, "[::1" + port, "[::01]" + port,
-        "[0:0:0:0:0:0:0:1]" + port, "[::ffff:127.0.0.1]" + port, "[::1%25lo]" + port,
-        "127.0.0.1" + port + ", evil.example", "127.0.0.1" + port + "/", "127.0.0.1 " + port,
-        "http://127.0.0.1" + port, std::string("\xff\xfe"), std::string(300, 'h'),
-        std::string("\xc3\xa9").append(port), std::string()})
+  for (const std::string& host : {"evil.example" + port,
+                                  "127.0.0.1.evil.example" + port,
+                                  "localhost.evil.example" + port,
+                                  "evil.example@127.0.0.1" + port,
+                                  "127.0.0.1" + port + "@evil.example",
+                                  "user:pass@127.0.0.1" + port,
+                                  std::string("127.0.0.1"),
+                                  std::string("localhost"),
+                                  std::string("127.0.0.1:1"),
+                                  std::string("127.0.0.1:"),
+                                  "127.0.0.1." + port,
+                                  "localhost." + port,
+                                  "127.0.0.1" + port + "0",
+                                  "127.1" + port,
+                                  "0x7f.1" + port,
+                                  "2130706433" + port,
+                                  "0.0.0.0" + port,
+                                  "::1" + port,
+                                  "[::1" + port,
+                                  "[::01]" + port,
+                                  "[0:0:0:0:0:0:0:1]" + port,
+                                  "[::ffff:127.0.0.1]" + port,
+                                  "[::1%25lo]" + port,
+                                  "127.0.0.1" + port + ", evil.example",
+                                  "127.0.0.1" + port + "/",
+                                  "127.0.0.1 " + port,
+                                  "http://127.0.0.1" + port,
+                                  std::string("\xff\xfe"),
+                                  std::string(300, 'h'),
+                                  std::string("\xc3\xa9").append(port),
+                                  std::string()})
     EXPECT_EQ(with("Host: " + host + "\r\n"), 421) << host;
   EXPECT_EQ(with(""), 400);
   EXPECT_EQ(with("Host: 127.0.0.1" + port + "\r\nHost: 127.0.0.1" + port + "\r\n"), 400);
@@ -99,38 +122,36 @@ TEST_F(ServerAttacksTest, TheHostFieldIsOneOfItsNames) {
 
 TEST_F(ServerAttacksTest, ItIsNoProxy) {
   for (const std::string& target :
-       {"http://" + served_->host() + "/healthz", std::string("http://evil.example/healthz"),
+       {"http://" + host() + "/healthz", std::string("http://evil.example/healthz"),
         std::string("https://127.0.0.1/"), std::string("file:///etc/passwd"),
-        std::string("healthz"), std::string("*"), served_->host(), std::string("?a=b")})
+        std::string("healthz"), std::string("*"), host(), std::string("?a=b")})
     EXPECT_EQ(status_of(get(target)), 400) << target;
-  EXPECT_EQ(status_of("CONNECT " + served_->host() + " HTTP/1.1\r\n" + host_field() + "\r\n"), 400);
+  EXPECT_EQ(status_of("CONNECT " + host() + " HTTP/1.1\r\n" + host_field() + "\r\n"), 400);
 }
 
 TEST_F(ServerAttacksTest, PagesOfOtherOriginsAreRefused) {
   const auto with = [&](const HttpFields& fields, std::string_view method = "GET") {
-    return served_->ask(method, kRoles, method == "POST" ? kRole : "", fields).status;
+    return client().ask(method, kRoles, method == "POST" ? kRole : "", fields).status;
   };
-  const std::string port = served_->host().substr(served_->host().find(':'));
+  const std::string port = host().substr(host().find(':'));
   for (const std::string& origin :
        {std::string("null"), std::string("https://evil.example"), std::string("http://127.0.0.1"),
-        "https://" + served_->host(), "http://127.0.0.1.evil.example" + port,
-        "http://localhost" + port, std::string(), "http://" + served_->host() + "/",
-        std::string("file://")}) {
+        "https://" + host(), "http://127.0.0.1.evil.example" + port, "http://localhost" + port,
+        std::string(), "http://" + host() + "/", std::string("file://")}) {
     EXPECT_EQ(with({{"Origin", origin}}), 403) << origin;
     EXPECT_EQ(with({{"Origin", origin}}, "POST"), 403) << origin;
   }
-  EXPECT_EQ(with({{"Origin", "http://" + served_->host()}, {"Origin", "null"}}), 400);
+  EXPECT_EQ(with({{"Origin", "http://" + host()}, {"Origin", "null"}}), 400);
   for (const char* site : {"cross-site", "same-site"}) {
     EXPECT_EQ(with({{"Sec-Fetch-Site", site}}), 403) << site;
     EXPECT_EQ(with({{"Sec-Fetch-Site", site}, {"Sec-Fetch-Mode", "navigate"}}), 403) << site;
     EXPECT_EQ(with({{"Sec-Fetch-Site", site}}, "POST"), 403) << site;
   }
   EXPECT_EQ(roles(), 0U);
-  EXPECT_EQ(with({{"Origin", "http://" + served_->host()}, {"Sec-Fetch-Site", "same-origin"}}),
-            200);
+  EXPECT_EQ(with({{"Origin", "http://" + host()}, {"Sec-Fetch-Site", "same-origin"}}), 200);
   EXPECT_EQ(with({{"Sec-Fetch-Site", "none"}}), 200);
   const HttpAnswer preflight =
-      served_->ask("OPTIONS", kRoles, {},
+      client().ask("OPTIONS", kRoles, {},
                    {{"Origin", "https://evil.example"}, {"Access-Control-Request-Method", "POST"}});
   EXPECT_EQ(preflight.status, 403);
   EXPECT_EQ(preflight.count("access-control-allow-origin"), 0U);
@@ -140,9 +161,9 @@ TEST_F(ServerAttacksTest, WhatAFormCanSendChangesNothing) {
   for (const char* type :
        {"text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x",
         "text/plain; application/json", "text/json", "application/jsonp", "", "json"}) {
-    EXPECT_EQ(served_->ask("POST", kRoles, kRole, {{"Content-Type", type}}).status, 415) << type;
-    EXPECT_EQ(served_->ask("PUT", "/api/v1/roles/a", kRole, {{"Content-Type", type}}).status, 415);
-    EXPECT_EQ(served_->ask("DELETE", "/api/v1/roles/a", {}, {{"Content-Type", type}}).status, 415);
+    EXPECT_EQ(client().ask("POST", kRoles, kRole, {{"Content-Type", type}}).status, 415) << type;
+    EXPECT_EQ(client().ask("PUT", "/api/v1/roles/a", kRole, {{"Content-Type", type}}).status, 415);
+    EXPECT_EQ(client().ask("DELETE", "/api/v1/roles/a", {}, {{"Content-Type", type}}).status, 415);
   }
   const auto length = "Content-Length: " + std::to_string(kRole.size()) + "\r\n";
   EXPECT_EQ(status_of("POST " + std::string(kRoles) + " HTTP/1.1\r\n" + host_field() + length +
@@ -151,7 +172,7 @@ TEST_F(ServerAttacksTest, WhatAFormCanSendChangesNothing) {
   EXPECT_EQ(status_of(post("Content-Type: text/plain\r\n" + length, kRole)), 415);
   EXPECT_EQ(roles(), 0U);
   const HttpAnswer made =
-      served_->ask("POST", kRoles, kRole, {{"Content-Type", "Application/JSON ; charset=utf-8"}});
+      client().ask("POST", kRoles, kRole, {{"Content-Type", "Application/JSON ; charset=utf-8"}});
   EXPECT_EQ(made.status, 201) << made.body;
 }
 
@@ -163,13 +184,13 @@ TEST_F(ServerAttacksTest, WhatIsTooLargeIsRefusedBeforeItIsTaken) {
   EXPECT_EQ(status_of(post("Content-Length: 99999999999999999999999\r\n", "")), 400);
   // A client that sends all of it nonetheless gets to read the answer.
   const std::string large(std::size_t{32} << 20, ' ');
-  HttpClient stubborn = served_->client();
+  HttpClient stubborn = client();
   stubborn.send(post("Content-Length: " + std::to_string(large.size()) + "\r\n", large));
   const auto answer = stubborn.read();
   ASSERT_TRUE(answer);
   EXPECT_EQ(answer->status, 413);
   // In chunks: as soon as it is too much.
-  HttpClient chunked = served_->client();
+  HttpClient chunked = client();
   chunked.send(post("Transfer-Encoding: chunked\r\n", ""));
   const std::string chunk = "10000\r\n" + std::string(65536, ' ') + "\r\n";
   for (int i = 0; i < 17; ++i) chunked.send(chunk);
@@ -195,35 +216,35 @@ TEST_F(ServerAttacksTest, WhatIsTooLargeIsRefusedBeforeItIsTaken) {
 }
 
 TEST_F(ServerAttacksTest, PipelinedRequestsAreAnsweredInOrder) {
-  HttpClient client = served_->client();
+  HttpClient peer = client();
   std::string all;
   for (int i = 0; i < 20; ++i)
     all += i % 3 == 0 ? get("/api/v1/sessions/" + std::to_string(i + 1))
-                      : client.request("POST", kRoles,
-                                       R"({"name":"r)" + std::to_string(i) + R"(","prompt":"p"})");
-  client.send(all);
+                      : peer.request("POST", kRoles,
+                                     R"({"name":"r)" + std::to_string(i) + R"(","prompt":"p"})");
+  peer.send(all);
   for (int i = 0; i < 20; ++i) {
-    const auto answer = client.read();
+    const auto answer = peer.read();
     ASSERT_TRUE(answer) << i;
     EXPECT_EQ(answer->status, i % 3 == 0 ? 404 : 201) << i;
     if (i % 3 == 0) continue;
     EXPECT_EQ(answer->json().at("name").as_string(), "r" + std::to_string(i));
   }
-  EXPECT_EQ(client.ask("GET", "/healthz").status, 200);
+  EXPECT_EQ(peer.ask("GET", "/healthz").status, 200);
 }
 
 TEST_F(ServerAttacksTest, GarbageAfterAGoodRequestEndsTheConnection) {
   for (const std::string& first :
        {get("/healthz"), "HEAD /healthz HTTP/1.1\r\n" + host_field() + "\r\n"}) {
-    HttpClient client = served_->client();
-    client.send(first + std::string("\x01\x02\x00 what\r\n\r\n", 14) + get("/healthz"));
-    const auto good = client.read(first[0] == 'H');
+    HttpClient peer = client();
+    peer.send(first + "\x01\x02 what\r\n\r\n" + get("/healthz"));
+    const auto good = peer.read(first[0] == 'H');
     ASSERT_TRUE(good);
     EXPECT_EQ(good->status, 200);
-    const auto bad = client.read();
+    const auto bad = peer.read();
     ASSERT_TRUE(bad) << "the refusal has the body that it announces";
     EXPECT_EQ(bad->status, 400);
-    EXPECT_TRUE(client.ends());
+    EXPECT_TRUE(peer.ends());
   }
 }
 
@@ -273,45 +294,70 @@ TEST_F(ServerAttacksTest, ChunksAreWellFormed) {
         "2\r\n{}X\r\n0\r\n\r\n", "2\r\n{}0\r\n\r\n", "ffffffffffffffffff\r\n{}\r\n0\r\n\r\n",
         "2\r\n{}\r\n0\r\nX: y\n\n", "2\r\n{}\r\n0\r\nX y\r\n\r\n"})
     expect_last_answer(post("Transfer-Encoding: chunked\r\n", body), 400);
-  HttpClient client = served_->client();
-  client.send(post("Transfer-Encoding: Chunked\r\n",
-                   "5;a=b\r\n{\"nam\r\n14;c=\"d\"\r\ne\":\"c\",\"prompt\":\"p\"}\r\n0\r\n\r\n") +
-              get("/healthz"));
-  EXPECT_EQ(client.read().value_or(HttpAnswer()).status, 201);
-  EXPECT_EQ(client.read().value_or(HttpAnswer()).status, 200);
+  HttpClient peer = client();
+  peer.send(post("Transfer-Encoding: Chunked\r\n",
+                 "5;a=b\r\n{\"nam\r\n14;c=\"d\"\r\ne\":\"c\",\"prompt\":\"p\"}\r\n0\r\n\r\n") +
+            get("/healthz"));
+  EXPECT_EQ(peer.read().value_or(HttpAnswer()).status, 201);
+  EXPECT_EQ(peer.read().value_or(HttpAnswer()).status, 200);
 }
 
 TEST_F(ServerAttacksTest, TrailersAreNoFields) {
   const std::string token = world_.run({"token", "create", "t", "--scope", "admin"}).out;
-  HttpClient client = served_->client();
-  client.send(post("Transfer-Encoding: chunked\r\nIdempotency-Key: one\r\n",
-                   "19\r\n" + kRole +
-                       "\r\n0\r\nHost: evil.example\r\nAuthorization: Bearer wrong\r\n"
-                       "Origin: null\r\nIf-Match: \"x\"\r\nIdempotency-Key: two\r\n\r\n"));
-  const HttpAnswer answer = client.read().value_or(HttpAnswer());
+  HttpClient peer = client();
+  peer.send(post("Transfer-Encoding: chunked\r\nIdempotency-Key: one\r\n",
+                 "19\r\n" + kRole +
+                     "\r\n0\r\nHost: evil.example\r\nAuthorization: Bearer wrong\r\n"
+                     "Origin: null\r\nIf-Match: \"x\"\r\nIdempotency-Key: two\r\n\r\n"));
+  const HttpAnswer answer = peer.read().value_or(HttpAnswer());
   EXPECT_EQ(answer.status, 201) << answer.body;
   // The key was the head's.
-  EXPECT_EQ(served_->ask("POST", kRoles, kRole, {{"Idempotency-Key", "one"}}).status, 201);
-  EXPECT_EQ(served_->ask("POST", kRoles, kRole, {{"Idempotency-Key", "two"}}).status, 409);
+  EXPECT_EQ(client().ask("POST", kRoles, kRole, {{"Idempotency-Key", "one"}}).status, 201);
+  EXPECT_EQ(client().ask("POST", kRoles, kRole, {{"Idempotency-Key", "two"}}).status, 409);
   // What a request is framed by cannot be changed at its end.
   for (const char* trailer :
        {"Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n", "Upgrade: h2c\r\n"}) {
-    HttpClient other = served_->client();
-    other.send(post("Transfer-Encoding: chunked\r\n",
-                    "2\r\n{}\r\n0\r\n" + std::string(trailer) + "\r\n") +
-               get("/healthz"));
+    HttpClient other = client();
+    other.send(
+        post("Transfer-Encoding: chunked\r\n", "2\r\n{}\r\n0\r\n" + std::string(trailer) + "\r\n") +
+        get("/healthz"));
     EXPECT_THAT(other.read().value_or(HttpAnswer()).status, AnyOf(400, 422)) << trailer;
   }
 }
 
 TEST_F(ServerAttacksTest, PathsHaveNoTricks) {
-  for (const char* target :
-       {"/api/v1/%2e%2e/healthz", "/api/v1/../../healthz", "/./healthz", "/.//healthz",
-        "/%2e/healthz", "/../etc/passwd", "/api/v1/sessions/..", "/healthz%2f", "/api%2fv1/roles",
-        "/api%2Fv1/roles", "/healthz%00", "/%00", "/\\healthz", "/..\\healthz",
-        "/%c0%ae%c0%ae/healthz", "/%c0%af", "/%e0%80%af", "/%f0%80%80%af", "/%ed%a0%80", "/%ff",
-        "/%", "/%2", "/%zz", "/healthz#part", "/healthz?x=%ff", "/healthz?x=%00", "/healthz?%00=1",
-        "/caf\xc3\xa9", "/\xff", "/a|b", "/a\"b", "/<script>"})
+  for (const char* target : {"/api/v1/%2e%2e/healthz",
+                             "/api/v1/../../healthz",
+                             "/./healthz",
+                             "/.//healthz",
+                             "/%2e/healthz",
+                             "/../etc/passwd",
+                             "/api/v1/sessions/..",
+                             "/healthz%2f",
+                             "/api%2fv1/roles",
+                             "/api%2Fv1/roles",
+                             "/healthz%00",
+                             "/%00",
+                             "/\\healthz",
+                             "/..\\healthz",
+                             "/%c0%ae%c0%ae/healthz",
+                             "/%c0%af",
+                             "/%e0%80%af",
+                             "/%f0%80%80%af",
+                             "/%ed%a0%80",
+                             "/%ff",
+                             "/%",
+                             "/%2",
+                             "/%zz",
+                             "/healthz#part",
+                             "/healthz?x=%ff",
+                             "/healthz?x=%00",
+                             "/healthz?%00=1",
+                             "/caf\xc3\xa9",
+                             "/\xff",
+                             "/a|b",
+                             "/a\"b",
+                             "/<script>"})
     EXPECT_EQ(status_of(get(target)), 400) << target;
   EXPECT_EQ(status_of("GET /health z HTTP/1.1\r\n" + host_field() + "\r\n"), 400);
   EXPECT_EQ(status_of("GET /healthz\x01 HTTP/1.1\r\n" + host_field() + "\r\n"), 400);
@@ -322,20 +368,21 @@ TEST_F(ServerAttacksTest, PathsHaveNoTricks) {
         "/api/v1/roles/%0d%0aX-Injected:%20yes", "/etc/passwd", "/.git/config", "/"})
     EXPECT_THAT(status_of(get(target)), AnyOf(404, std::string(target) == "/" ? 200 : 404))
         << target;
-  for (const char* id : {"0", "-1", "1e3", "0x1", "+1", "1.0", "9223372036854775808", "%31%20", "a"})
+  for (const char* id :
+       {"0", "-1", "1e3", "0x1", "+1", "1.0", "9223372036854775808", "%31%20", "a"})
     EXPECT_EQ(status_of(get(std::string("/api/v1/sessions/") + id)), 404) << id;
 }
 
 TEST_F(ServerAttacksTest, NothingOfARequestBecomesAFieldOfTheAnswer) {
   const std::string split = R"(x\r\nX-Injected: yes\r\n\r\n<script>)";
   const HttpAnswer made =
-      served_->ask("POST", kRoles, R"({"name":")" + split + R"(","prompt":"p"})");
+      client().ask("POST", kRoles, R"({"name":")" + split + R"(","prompt":"p"})");
   EXPECT_EQ(made.count("x-injected"), 0U);
   EXPECT_EQ(made.status, 201);
   // Where it is can be asked for.
-  const HttpAnswer found = served_->ask("GET", made.field("location"));
+  const HttpAnswer found = client().ask("GET", made.field("location"));
   EXPECT_EQ(found.status, 200) << made.field("location");
-  const HttpAnswer chinese = served_->ask("POST", kRoles, R"({"name":"评论 人/?#%","prompt":"p"})");
+  const HttpAnswer chinese = client().ask("POST", kRoles, R"({"name":"评论 人/?#%","prompt":"p"})");
   EXPECT_THAT(chinese.field("location"), Not(HasSubstr(" ")));
   EXPECT_EQ(chinese.count("location"), 1U);
   for (const auto& [name, value] : HttpFields{{"Last-Event-ID", "\xff\xfe<b>"},
@@ -343,9 +390,9 @@ TEST_F(ServerAttacksTest, NothingOfARequestBecomesAFieldOfTheAnswer) {
                                               {"If-Match", "\xff\"<b>"},
                                               {"Accept", "\xff"},
                                               {"Authorization", "Bearer \xff\xfe"}}) {
-    const HttpAnswer answer = served_->ask("GET", "/api/v1/events?x=%0d%0aX-Injected:%201", {},
-                                           {{name, value}, {"Connection", "close"},
-                                            {"Last-Event-ID", "\xff"}});
+    const HttpAnswer answer =
+        client().ask("GET", "/api/v1/events?x=%0d%0aX-Injected:%201", {},
+                     {{name, value}, {"Connection", "close"}, {"Last-Event-ID", "\xff"}});
     EXPECT_EQ(answer.count("x-injected"), 0U) << name;
     EXPECT_TRUE(base::parse_json(answer.body)) << name << ' ' << answer.body;
   }
@@ -371,7 +418,7 @@ TEST_F(ServerAttacksTest, OtherProtocolsAreToldThatThisIsHttp) {
             200);
   EXPECT_EQ(status_of(get("/healthz", "Upgrade: websocket\r\nConnection: Upgrade\r\n")), 200);
   // 1.0 is spoken, and ends the connection.
-  HttpClient old = served_->client();
+  HttpClient old = client();
   old.send("GET /healthz HTTP/1.0\r\n" + host_field() + "\r\n");
   const auto answer = old.read();
   ASSERT_TRUE(answer);
@@ -383,20 +430,20 @@ TEST_F(ServerAttacksTest, OtherProtocolsAreToldThatThisIsHttp) {
 TEST_F(ServerAttacksTest, WhatIsCutOffHarmsNobody) {
   const std::string whole = post("Content-Length: 25\r\n", kRole);
   for (std::size_t size = 1; size < whole.size(); size += 3) {
-    HttpClient client = served_->client();
-    client.send(std::string_view(whole).substr(0, size));
+    HttpClient peer = client();
+    peer.send(std::string_view(whole).substr(0, size));
   }
   EXPECT_EQ(roles(), 0U);
 }
 
 TEST_F(ServerAttacksTest, ContinueIsSaidToWhoMaySend) {
-  HttpClient client = served_->client();
-  client.send(post("Content-Length: 25\r\nExpect: 100-continue\r\n", ""));
-  const auto go_on = client.read();
+  HttpClient peer = client();
+  peer.send(post("Content-Length: 25\r\nExpect: 100-continue\r\n", ""));
+  const auto go_on = peer.read();
   ASSERT_TRUE(go_on);
   EXPECT_EQ(go_on->status, 100);
-  client.send(kRole);
-  EXPECT_EQ(client.read().value_or(HttpAnswer()).status, 201);
+  peer.send(kRole);
+  EXPECT_EQ(peer.read().value_or(HttpAnswer()).status, 201);
   EXPECT_EQ(status_of(post("Content-Length: 2000000\r\nExpect: 100-continue\r\n", "")), 413);
   EXPECT_EQ(status_of("POST /nowhere HTTP/1.1\r\n" + host_field() +
                       "Content-Type: application/json\r\nContent-Length: 5\r\n"
@@ -405,25 +452,25 @@ TEST_F(ServerAttacksTest, ContinueIsSaidToWhoMaySend) {
 }
 
 TEST_F(ServerAttacksTest, MethodsAreKnown) {
-  HttpClient client = served_->client();
-  const HttpAnswer got = client.ask("GET", "/api/v1/openapi.json");
-  const HttpAnswer head = client.ask("HEAD", "/api/v1/openapi.json");
+  HttpClient peer = client();
+  const HttpAnswer got = peer.ask("GET", "/api/v1/openapi.json");
+  const HttpAnswer head = peer.ask("HEAD", "/api/v1/openapi.json");
   EXPECT_EQ(head.status, 200);
   EXPECT_EQ(head.field("content-length"), got.field("content-length"));
   EXPECT_EQ(head.field("etag"), got.field("etag"));
-  EXPECT_EQ(client.ask("HEAD", "/nowhere").status, 404);
-  const HttpAnswer options = client.ask("OPTIONS", "/api/v1/roles");
+  EXPECT_EQ(peer.ask("HEAD", "/nowhere").status, 404);
+  const HttpAnswer options = peer.ask("OPTIONS", "/api/v1/roles");
   EXPECT_EQ(options.status, 204);
   EXPECT_EQ(options.field("allow"), "GET, HEAD, POST, OPTIONS");
-  EXPECT_EQ(client.ask("OPTIONS", "*").status, 204);
-  EXPECT_EQ(client.ask("OPTIONS", "/nowhere").status, 404);
+  EXPECT_EQ(peer.ask("OPTIONS", "*").status, 204);
+  EXPECT_EQ(peer.ask("OPTIONS", "/nowhere").status, 404);
   for (const char* method : {"DELETE", "PUT", "PATCH", "TRACE", "PROPFIND", "get", "G"}) {
-    const HttpAnswer answer = client.ask(method, "/api/v1/sessions");
+    const HttpAnswer answer = peer.ask(method, "/api/v1/sessions");
     EXPECT_EQ(answer.status, 405) << method;
     EXPECT_EQ(answer.field("allow"), "GET, HEAD, POST, OPTIONS") << method;
   }
   // A method in another's field is not that method.
-  EXPECT_EQ(client.ask("GET", "/api/v1/roles", {}, {{"X-HTTP-Method-Override", "DELETE"}}).status,
+  EXPECT_EQ(peer.ask("GET", "/api/v1/roles", {}, {{"X-HTTP-Method-Override", "DELETE"}}).status,
             200);
 }
 
@@ -454,10 +501,10 @@ TEST_F(ServerTokensTest, AllowWhatTheirScopeDoesAndAreNeverLogged) {
   ASSERT_EQ(world_.run({"token", "revoke", "4"}).status, 0);
   world_.write("config.yaml", "server: { require_token: true }\n");
   world_.environment["TERTULIA_LOG"] = "debug";
-  Served served(world_, {"--config", world_.path("config.yaml")});
+  Serving served(world_, {"--model", "rehearsal", "--config", world_.path("config.yaml")});
   const auto status = [&](std::string_view method, std::string_view target,
                           const HttpFields& fields, std::string_view body = {}) {
-    const HttpAnswer answer = served.ask(method, target, body, fields);
+    const HttpAnswer answer = HttpClient(served.url()).ask(method, target, body, fields);
     const bool is_refused = answer.status == 401;
     EXPECT_EQ(answer.count("www-authenticate"), is_refused ? 1U : 0U);
     for (const std::string& token : tokens_) EXPECT_THAT(answer.body, Not(HasSubstr(token)));
@@ -484,11 +531,12 @@ TEST_F(ServerTokensTest, AllowWhatTheirScopeDoesAndAreNeverLogged) {
   }
   EXPECT_EQ(status("GET", "/api/v1/sessions", {{"Authorization", "bEaReR " + read}}), 200);
   // In the address, in every spelling: refused, although it is good.
-  for (const char* name : {"token", "access_token", "api_key", "key", "TOKEN", "%74oken", "to%6ben"}) {
+  for (const char* name :
+       {"token", "access_token", "api_key", "key", "TOKEN", "%74oken", "to%6ben"}) {
     EXPECT_EQ(status("GET", std::string("/api/v1/sessions?") + name + "=" + admin, {}), 400);
-    EXPECT_EQ(status("GET", std::string("/api/v1/sessions?limit=1&") + name + "=" + admin,
-                     bearer(admin)),
-              400);
+    EXPECT_EQ(
+        status("GET", std::string("/api/v1/sessions?limit=1&") + name + "=" + admin, bearer(admin)),
+        400);
   }
   EXPECT_EQ(status("GET", "/api/v1/tokens/" + admin, bearer(admin)), 405);
   EXPECT_EQ(status("DELETE", "/api/v1/tokens/" + admin, bearer(admin)), 404);
@@ -527,7 +575,8 @@ TEST_F(ServerTokensTest, AllowWhatTheirScopeDoesAndAreNeverLogged) {
   EXPECT_EQ(status("DELETE", "/api/v1/tokens/1", bearer(admin)), 204);
   EXPECT_EQ(status("GET", "/api/v1/sessions", bearer(read)), 401);
   const HttpAnswer made =
-      served.ask("POST", "/api/v1/tokens", R"({"name":"n","scope":"read"})", bearer(admin));
+      HttpClient(served.url())
+          .ask("POST", "/api/v1/tokens", R"({"name":"n","scope":"read"})", bearer(admin));
   ASSERT_EQ(made.status, 201) << made.body;
   tokens_.emplace_back(made.json().at("token").as_string());
   EXPECT_EQ(status("GET", "/api/v1/sessions", bearer(tokens_.back())), 200);
@@ -544,9 +593,11 @@ TEST_F(ServerTokensTest, AnAddressThatOthersReachWantsOne) {
 
 TEST_F(ServerTokensTest, OneOfTheEnvironmentIsWanted) {
   world_.environment["TERTULIA_TOKEN"] = "a-secret-of-the-environment";
-  Served served(world_);
-  EXPECT_EQ(served.ask("GET", "/api/v1/sessions").status, 401);
-  EXPECT_EQ(served.ask("GET", "/api/v1/tokens", {}, bearer("a-secret-of-the-environment")).status,
+  Serving served(world_);
+  EXPECT_EQ(HttpClient(served.url()).ask("GET", "/api/v1/sessions").status, 401);
+  EXPECT_EQ(HttpClient(served.url())
+                .ask("GET", "/api/v1/tokens", {}, bearer("a-secret-of-the-environment"))
+                .status,
             200);
   EXPECT_THAT(served.stop().err, Not(HasSubstr("a-secret")));
 }

@@ -71,6 +71,7 @@ TEST(ServerDrift, ATableThatIsDroppedUnderALiveServer) {
   EXPECT_THAT(ready.body, HasSubstr("model_calls"));
   // What needs none goes on.
   EXPECT_EQ(server.get("/healthz").status, 200);
+  EXPECT_THAT(server.get("/metrics").body, HasSubstr("tertulia_schema_ready 0"));
   EXPECT_EQ(server.get("/api/v1/openapi.json").status, 200);
   EXPECT_EQ(member(server.get("/api/v1/schema").body, "state"), "drifted");
 

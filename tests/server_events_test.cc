@@ -113,8 +113,7 @@ TEST_P(ServerEventsTest, LoseNothingAcrossReconnectionsAndRestartsWhileItRuns) {
     }
     if (part == 4) serve({"--model", "rehearsal?latency=20ms"});
     if (part == 8) {
-      static_cast<void>(served_->kill());
-      served_.reset();
+      kill();
       serve({"--model", "rehearsal?latency=20ms"});
     }
   }
@@ -194,8 +193,7 @@ TEST_P(ServerEventsTest, EndWithTheSessionsDeletionAndTheServersStop) {
   EventStream all(served_->url(), "/api/v1/events");
   EXPECT_EQ(ask("DELETE", path(session)).status, 204);
   EXPECT_TRUE(hear(deleted).ids.size() <= 1);
-  static_cast<void>(served_->stop());
-  served_.reset();
+  static_cast<void>(stop());
   static_cast<void>(hear(stopped));
   static_cast<void>(hear(all));
 }

@@ -17,6 +17,11 @@ namespace {
 constexpr std::chrono::milliseconds kRequestPoll{200};
 constexpr std::int64_t kMessagesAtStart = 64;
 
+base::Error performed_already(Id session) {
+  return {.code = base::Code::conflict,
+          .message = fmt::format("session {} is performed already", session)};
+}
+
 // Does the action fit the session's state? The machine would refuse it too, but not in these words.
 base::Result<void> check_fit(const flow::State& state, Action action, Id session) {
   using model::SessionStatus;
@@ -165,8 +170,7 @@ void Engine::perform_soon(model::Id session, Wish wish, Performance::Ended ended
 
 void Engine::perform_soon(model::Id session, Wish wish, Begun begun, Performance::Ended ended) {
   if (!enter(session)) {
-    begun(base::Error{.code = base::Code::conflict,
-                      .message = fmt::format("session {} is performed already", session)});
+    begun(performed_already(session));
     return;
   }
   auto wanted = std::make_shared<const Wish>(std::move(wish));
@@ -208,7 +212,7 @@ bool Engine::enter(model::Id session) {
 void Engine::leave(model::Id session) {
   const std::lock_guard lock(mutex_);
   entered_.erase(session);
-  if (entered_.empty()) idle_.notify_all();
+  idle_.notify_all();
 }
 
 void Engine::release(model::Id session, std::int64_t token, std::function<void()> then) {
@@ -382,6 +386,8 @@ void Engine::on_ended(const Outcome& outcome, const Performance::Ended& ended) {
 }
 
 base::Result<void> Engine::remove(model::Id session) {
+  // The lease alone would not tell: this very node's own is no hindrance to a claim.
+  if (!enter(session)) return performed_already(session);
   base::Result<void> done;
   writer_->run([&](db::Connection& connection) {
     if (auto row = store::load_session(connection, session); !row) {
@@ -392,6 +398,7 @@ base::Result<void> Engine::remove(model::Id session) {
       done = store::delete_session(connection, session);
     }
   });
+  leave(session);
   return done;
 }
 
@@ -416,6 +423,11 @@ void Engine::carry_out(Performance& performance, Request request) {
 bool Engine::performs(model::Id session) {
   const std::lock_guard lock(mutex_);
   return entered_.count(session) > 0;
+}
+
+bool Engine::wait_until_left(model::Id session, std::chrono::milliseconds time) {
+  std::unique_lock lock(mutex_);
+  return idle_.wait_for(lock, time, [&] { return entered_.count(session) == 0; });
 }
 
 void Engine::pause_all(bool at_once, model::StopReason reason) {

@@ -75,7 +75,7 @@ class Engine final {
   // As perform, and waits for the end.
   [[nodiscard]] base::Result<Outcome> perform_and_wait(model::Id session, Wish wish);
 
-  // Deletes a session with all that it recorded. Conflict where another process performs it.
+  // Deletes a session with all that it recorded. Conflict where it is performed, here or elsewhere.
   [[nodiscard]] base::Result<void> remove(model::Id session);
 
   // What a session that is performed is asked to do.
@@ -85,6 +85,8 @@ class Engine final {
   void ask(model::Id session, Request request);
   // Does this engine perform it?
   [[nodiscard]] bool performs(model::Id session);
+  // Returns when it does not, or after so long: false. Not on the engine's loop.
+  [[nodiscard]] bool wait_until_left(model::Id session, std::chrono::milliseconds time);
 
   // Every session of this engine pauses: after its present step, or at once (its call is stopped).
   void pause_all(bool at_once, model::StopReason reason = model::StopReason::asked);

@@ -159,7 +159,7 @@ std::optional<Response> Body::refusal() {
   if (mistakes_.empty()) return {};
   if (!is_json_)
     return problem(400, "invalid", "the body is no JSON object: " + mistakes_.front().detail,
-                   "send a JSON object (RFC 8259)", mistakes_);
+                   "send a JSON object (RFC 8259)", {mistakes_.front()});
   return problem(
       422, "invalid",
       fmt::format("the body has {} mistake{}", mistakes_.size(), mistakes_.size() == 1 ? "" : "s"),

@@ -58,9 +58,8 @@ std::optional<Response> answer_to(beast::error_code error) {
 
 // What would end its line would be read as other fields: it is not sent, wherever it came from.
 bool ends_line(std::string_view value) {
-  return std::any_of(value.begin(), value.end(), [](unsigned char c) {
-    return (c < ' ' && c != '\t') || c == 0x7f;
-  });
+  return std::any_of(value.begin(), value.end(),
+                     [](unsigned char c) { return (c < ' ' && c != '\t') || c == 0x7f; });
 }
 
 template <class Body>
@@ -201,8 +200,7 @@ void Connection<Stream>::on_head(Error error) {
   if (parser_->content_length().value_or(0) > admission.max_body)
     return refuse_unread(http::make_error_code(http::error::body_limit));
   parser_->body_limit(std::uint64_t{admission.max_body});
-  wait_at_most(limits_.body +
-               std::chrono::seconds(admission.max_body / (std::size_t{64} * 1024)));
+  wait_at_most(limits_.body + std::chrono::seconds(admission.max_body / (std::size_t{64} * 1024)));
   if (http::token_list(parser_->get()[http::field::expect]).exists("100-continue") &&
       version_ == 11) {
     auto go_on = std::make_shared<http::response<http::empty_body>>(http::status::continue_, 11);
@@ -218,11 +216,10 @@ void Connection<Stream>::on_head(Error error) {
 
 template <class Stream>
 void Connection<Stream>::read_body() {
-  http::async_read(
-      stream_, buffer_, *parser_,
-      [self = this->shared_from_this()](Error error, std::size_t) {
-        self->on_body(self->stop_waiting(error));
-      });
+  http::async_read(stream_, buffer_, *parser_,
+                   [self = this->shared_from_this()](Error error, std::size_t) {
+                     self->on_body(self->stop_waiting(error));
+                   });
 }
 
 template <class Stream>

@@ -42,9 +42,8 @@ class EchoDoor final : public Door {
 class ConnectionTest : public testing::Test {
  protected:
   void start(const ConnectionLimits& limits) {
-    auto bound =
-        Listener::bind({.address = {"127.0.0.1", 0}, .limits = limits, .certificate_file = {},
-                        .key_file = {}});
+    auto bound = Listener::bind(
+        {.address = {"127.0.0.1", 0}, .limits = limits, .certificate_file = {}, .key_file = {}});
     ASSERT_TRUE(bound) << bound.error().message;
     listener_ = *std::move(bound);
     listener_->run(door_);
@@ -75,9 +74,9 @@ TEST_F(ConnectionTest, AHeadThatComesTooLateIsToldSo) {
 
 TEST_F(ConnectionTest, ABodyThatComesTooLateIsToldSo) {
   start({.body = milliseconds(30)});
-  for (const char* framing : {"Content-Length: 5\r\n\r\nabc",
-                              "Transfer-Encoding: chunked\r\n\r\n5\r\nabc",
-                              "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nTrailer"}) {
+  for (const char* framing :
+       {"Content-Length: 5\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n5\r\nabc",
+        "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nTrailer"}) {
     HttpClient slow = client();
     slow.send(std::string("POST / HTTP/1.1\r\nHost: a\r\n") + framing);
     const auto answer = slow.read();

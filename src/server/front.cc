@@ -175,10 +175,14 @@ void Front::perform(const std::shared_ptr<Admitted>& request, base::Result<db::C
     if (const auto trouble = readiness_.look()) return problem(*trouble);
     return response;
   };
-  if (const auto trouble = readiness_.trouble()) return respond(problem(*trouble));
-  if (!reader) return respond(explained(problem(reader.error())));
-  Desk desk{*reader};
   const Route& route = *request->route;
+  if (const auto trouble = readiness_.trouble()) {
+    if (!route.answers_in_trouble) return respond(problem(*trouble));
+    reader = nullptr;
+  } else if (!reader) {
+    return respond(explained(problem(reader.error())));
+  }
+  Desk desk{*reader};
   const std::string key(request->field("idempotency-key"));
   const bool has_key = route.is_idempotent_by_key && !key.empty();
   if (has_key)
@@ -258,6 +262,8 @@ std::optional<Response> Front::refuse_match(const Admitted& request, Desk& desk)
 }
 
 void Front::finish(const Admitted& request, Response& response) const {
+  if (request.path.rfind("/v1/", 0) == 0 && response.content_type == "application/problem+json")
+    response = as_openai_error(std::move(response));
   const std::size_t size = response.body.size();
   if (response.status == 200 && request.method == "GET" && !response.outlet &&
       response.content_type != Metrics::kContentType) {

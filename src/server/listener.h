@@ -22,7 +22,8 @@ struct ConnectionLimits {
   std::chrono::milliseconds body = std::chrono::seconds(20);
   // For a reader to take what is written.
   std::chrono::milliseconds write = std::chrono::seconds(20);
-  // What a peer still sends after its last answer is dropped for so long, so that it gets to read it.
+  // What a peer still sends after its last answer is dropped for so long, so that it gets to read
+  // it.
   std::chrono::milliseconds linger = std::chrono::seconds(2);
   // A comment on streams that are silent.
   std::chrono::milliseconds heartbeat = std::chrono::seconds(15);

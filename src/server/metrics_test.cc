@@ -28,8 +28,8 @@ std::map<std::string, double> read_page(const std::string& page) {
   for (std::string line; std::getline(lines, line);) {
     std::smatch found;
     if (std::regex_match(line, found, comment)) {
-      if (found[1] == "TYPE")
-        EXPECT_TRUE(types.emplace(found[2], found[3]).second) << "twice: " << line;
+      const bool is_new = found[1] != "TYPE" || types.emplace(found[2], found[3]).second;
+      EXPECT_TRUE(is_new) << "twice: " << line;
       continue;
     }
     EXPECT_TRUE(std::regex_match(line, found, sample)) << line;

@@ -114,6 +114,8 @@ constexpr std::array kSchemas = {
                 "revoked_at:time|null token:str"},
     ShortSchema{"OpenApi", "openapi:str info:object paths:object components:object *"},
     // The OpenAI-compatible endpoint, whose forms are OpenAI's.
+    ShortSchema{"OpenAiErrorBody", "message:str type:str param:any code:any"},
+    ShortSchema{"OpenAiError", "error:OpenAiErrorBody"},
     ShortSchema{"ChatRequest", "model:str messages:[object] *"},
     ShortSchema{"ChatCompletion", "id:str object:str created:int model:str choices:[object] *"},
     ShortSchema{"OpenAiModel", "id:str object:str created:int owned_by:str"},
@@ -276,7 +278,8 @@ json::object operation(const Route& route) {
   responses[std::to_string(route.status)] = std::move(good);
   json::object bad;
   bad["description"] = "what is wrong, and what to do";
-  bad["content"] = content("application/problem+json", "Problem");
+  bad["content"] = route.tag == "openai" ? content("application/json", "OpenAiError")
+                                         : content("application/problem+json", "Problem");
   responses["default"] = std::move(bad);
   one["responses"] = std::move(responses);
   if (route.scope == Scope::none) {

@@ -114,4 +114,29 @@ Response problem(const base::Error& error) {
                  error.remedy);
 }
 
+Response as_openai_error(Response problem) {
+  auto body = base::parse_json(problem.body);
+  if (!body || !body->is_object()) return problem;
+  const json::object& told = body->get_object();
+  json::object error;
+  const json::value* remedy = told.if_contains("remedy");
+  error["message"] = std::string(told.at("detail").as_string()) +
+                     (remedy != nullptr ? "; " + std::string(remedy->as_string()) : std::string());
+  error["type"] = problem.status == 401   ? "authentication_error"
+                  : problem.status == 403 ? "permission_error"
+                  : problem.status == 429 ? "rate_limit_error"
+                  : problem.status >= 500 ? "server_error"
+                                          : "invalid_request_error";
+  const json::value* pointer = base::at_pointer(*body, "/errors/0/pointer");
+  error["param"] = pointer != nullptr && pointer->is_string() && pointer->get_string().size() > 1
+                       ? json::value(std::string_view(pointer->get_string()).substr(1))
+                       : json::value(nullptr);
+  error["code"] = told.at("code");
+  json::object out;
+  out["error"] = std::move(error);
+  problem.content_type = "application/json";
+  problem.body = base::to_text(json::value(std::move(out)));
+  return problem;
+}
+
 }  // namespace tertulia::server

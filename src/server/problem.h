@@ -23,6 +23,9 @@ struct FieldError {
                                const std::vector<FieldError>& errors = {});
 [[nodiscard]] Response problem(const base::Error& error);
 
+// The same as OpenAI's API tells it, for paths under /v1/: {error: {message, type, param, code}}.
+[[nodiscard]] Response as_openai_error(Response problem);
+
 // "Not Found": the reason phrase of a status.
 [[nodiscard]] std::string_view reason_phrase(int status);
 

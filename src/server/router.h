@@ -46,6 +46,8 @@ struct Route {
   std::string_view media = "application/json";  // of the answer
   bool is_idempotent_by_key = false;            // a POST that creates or advances
   bool needs_database = true;
+  // Answers, with a null reader, also while the database cannot be worked with.
+  bool answers_in_trouble = false;
   std::size_t max_body = std::size_t{1} << 20;
   Handler handler = {};
   AsyncHandler async = {};  // instead of `handler`

@@ -41,6 +41,7 @@ void add_health_routes(Router& router, const Api& api) {
               .tag = "health",
               .response = "Page",
               .media = "text/plain",
+              .answers_in_trouble = true,
               .handler = [&api](const Request&, Desk& desk) {
                 if (!api.metrics)
                   return problem(404, "not_found", "this server does not count anything");

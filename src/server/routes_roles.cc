@@ -43,7 +43,8 @@ Response save(const Api& api, const Request& request, const std::string& name, i
   });
   if (!done) return problem(done.error());
   Response response = json_response(*saved, status);
-  if (status == 201) response.fields.emplace_back("Location", "/api/v1/roles/" + encode_segment(name));
+  if (status == 201)
+    response.fields.emplace_back("Location", "/api/v1/roles/" + encode_segment(name));
   return response;
 }
 

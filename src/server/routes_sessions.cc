@@ -155,7 +155,7 @@ Response create(const Api& api, const Request& request, Desk& desk) {
 Response remove(const Api& api, const Request& request, Desk& desk) {
   auto id = id_of(request, "session");
   if (!id) return problem(id.error());
-  static_cast<void>(desk);
+  api.stage.let_end(*desk.reader, *id);
   if (auto done = api.engine.remove(*id); !done) return problem(done.error());
   api.hub.drop_session(*id);
   return {.status = 204, .content_type = ""};

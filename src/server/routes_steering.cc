@@ -63,6 +63,7 @@ Response perform(const Api& api, const Request& request, Desk& desk, Action acti
   const bool is_over = row->status == model::SessionStatus::finished ||
                        row->status == model::SessionStatus::terminated;
   if (is_over && action == Action::resume) return session_response(api, desk, *id, 200);
+  api.stage.let_end(*desk.reader, *id);
   if (auto begun = api.stage.begin(*id, std::move(wish)); !begun) {
     if (action == Action::answer && begun.error().code == base::Code::invalid)
       return Body::refuse(begun.error(), is_choice ? "/choice" : "/text");
@@ -90,6 +91,7 @@ Response cancel(const Api& api, const Request& request, Desk& desk) {
   Body body(request.body);
   if (auto refusal = body.refusal()) return *std::move(refusal);
   if (auto row = store::load_session(*desk.reader, *id); !row) return problem(row.error());
+  api.stage.let_end(*desk.reader, *id);
   if (auto begun = api.stage.begin(*id, {.action = Action::cancel}); !begun) {
     if (begun.error().code != base::Code::conflict) return problem(begun.error());
     if (auto asked = api.stage.ask(*id, Asked::cancel); !asked) return problem(begun.error());

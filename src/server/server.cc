@@ -155,9 +155,9 @@ base::Result<std::unique_ptr<Server>> Server::start(ServerOptions options) {
           .default_profile = wanted.default_profile,
           .version = wanted.version,
           .metrics = [&all](db::Connection* from) { return all.render_metrics(from); }});
-  for (const auto add :
-       {add_health_routes, add_flow_routes, add_role_routes, add_session_routes,
-        add_steering_routes, add_record_routes, add_event_routes, add_system_routes})
+  for (const auto add : {add_health_routes, add_flow_routes, add_role_routes, add_session_routes,
+                         add_steering_routes, add_record_routes, add_event_routes,
+                         add_system_routes, add_openai_routes})
     add(all.router, *all.api);
 
   // The port is known once it is bound; nobody is let in before the front is there.

@@ -11,6 +11,8 @@ namespace {
 
 // At most so many are picked up at a time: the rest the next time.
 constexpr std::int64_t kPickUp = 1000;
+// How long a session may be held after its end was told, at most.
+constexpr std::chrono::seconds kEndTakes{2};
 
 std::string_view request_name(engine::Engine::Request request) {
   switch (request) {
@@ -32,6 +34,17 @@ Stage::Stage(engine::Engine& engine, std::function<void()> on_storage_trouble)
 base::Result<void> Stage::begin(model::Id session, engine::Wish wish) {
   return engine_.perform(session, std::move(wish),
                          [this](const engine::Outcome& outcome) { on_ended(outcome); });
+}
+
+void Stage::let_end(db::Connection& reader, model::Id session) {
+  const auto end = std::chrono::steady_clock::now() + kEndTakes;
+  while (std::chrono::steady_clock::now() < end) {
+    if (engine_.wait_until_left(session, std::chrono::milliseconds(0))) return;
+    const auto row = store::load_session(reader, session);
+    // What runs is not ending; one that is just beginning will say so.
+    if (!row || row->status == model::SessionStatus::running) return;
+    if (engine_.wait_until_left(session, std::chrono::milliseconds(10))) return;
+  }
 }
 
 base::Result<void> Stage::ask(model::Id session, engine::Engine::Request request) {

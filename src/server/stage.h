@@ -23,6 +23,10 @@ class Stage final {
   // Begins to perform; returns when the session is claimed, or says why it is not.
   [[nodiscard]] base::Result<void> begin(model::Id session, engine::Wish wish);
 
+  // A session that is told to have paused or ended is this engine's for a moment longer: waits
+  // until that is over, so that who goes on at once is not told that somebody else does.
+  void let_end(db::Connection& reader, model::Id session);
+
   // Asks whoever performs the session, here or in another process; conflict where nobody does.
   [[nodiscard]] base::Result<void> ask(model::Id session, engine::Engine::Request request);
 

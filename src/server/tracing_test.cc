@@ -223,7 +223,9 @@ TEST_F(TracingTest, AStepThatIsTriedAgainHangsUnderItsFailure) {
     call.call.outcome = "rate_limited";
     tracing.call_ended(session, call);
     tracing.session_ended(session, {.status = model::SessionStatus::paused,
-                                    .stop_reason = model::StopReason::step_failed});
+                                    .stop_reason = model::StopReason::step_failed,
+                                    .given_up = false,
+                                    .time = {}});
   }
   const auto spans = read_spans(collector_);
   ASSERT_EQ(spans.size(), 4u);

@@ -1,7 +1,8 @@
 // HttpClient speaks to a server byte by byte, so that tests can say what no library would: it sends
 // what it is given, and reads one answer after the other from the same connection.
 //
-// Whatever does not come within kPatience throws std::runtime_error: a test that waits in vain ends.
+// Whatever does not come within kPatience throws std::runtime_error: a test that waits in vain
+// ends.
 #pragma once
 
 #include <chrono>
@@ -59,8 +60,8 @@ class HttpClient final {
   // Whether the peer ends the connection, after nothing more.
   [[nodiscard]] bool ends();
 
-  // A well-formed request and its answer. Host, and Content-Length and Content-Type where there is a
-  // body, are added unless `fields` has them. An answer that does not come is one of status 0.
+  // A well-formed request and its answer. Host, and Content-Length and Content-Type where there is
+  // a body, are added unless `fields` has them. An answer that does not come is one of status 0.
   HttpAnswer ask(std::string_view method, std::string_view target, std::string_view body = {},
                  const HttpFields& fields = {});
   // The same as text, not sent.

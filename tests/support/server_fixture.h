@@ -4,15 +4,20 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/json.h"
 #include "support/flows.h"
+#include "support/http_client.h"
 #include "support/openapi_check.h"
 #include "support/postgres_server.h"
-#include "support/served.h"
+#include "support/serving.h"
 
 namespace tertulia::test {
 
@@ -25,16 +30,32 @@ class ServerFixture : public testing::TestWithParam<bool> {
     world_.environment["TERTULIA_LOG"] = "info";
   }
   // Serves the world's database; what was served before is stopped.
-  void serve(const std::vector<std::string>& more = {}) {
-    served_.reset();
+  void serve(const std::vector<std::string>& more = {"--model", "rehearsal"}) {
+    if (served_) static_cast<void>(stop());
     served_.emplace(world_, more);
     if (!check_)
-      check_ = std::make_unique<OpenApiCheck>(served_->ask("GET", "/api/v1/openapi.json").body);
+      check_ = std::make_unique<OpenApiCheck>(client().ask("GET", "/api/v1/openapi.json").body);
   }
+  // As supervisors do: SIGTERM, and its end in good time.
+  Finished stop() {
+    const auto begun = std::chrono::steady_clock::now();
+    Finished finished = served_->stop();
+    served_.reset();
+    EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(10));
+    EXPECT_EQ(finished.status, 0) << finished.signal << finished.err;
+    return finished;
+  }
+  // As the machine's end would.
+  void kill() {
+    served_->signal(SIGKILL);
+    EXPECT_EQ(served_->finish().signal, SIGKILL);
+    served_.reset();
+  }
+  [[nodiscard]] HttpClient client() const { return HttpClient(served_->url()); }
   // Every answer is held against the OpenAPI document.
   HttpAnswer ask(std::string_view method, std::string_view target, std::string_view body = {},
                  const HttpFields& fields = {}) {
-    HttpAnswer answer = served_->ask(method, target, body, fields);
+    HttpAnswer answer = client().ask(method, target, body, fields);
     const bool is_packed = answer.field("content-encoding") == "gzip";
     if (is_packed || method == "HEAD" || method == "OPTIONS") return answer;
     EXPECT_EQ(
@@ -65,8 +86,21 @@ class ServerFixture : public testing::TestWithParam<bool> {
   static std::string path(const std::string& session, const std::string& more = {}) {
     return "/api/v1/sessions/" + session + more;
   }
+  // Reads a session until it has one of these statuses, and gives it. Follows its events meanwhile,
+  // so that it is not asked for again and again.
   json::object wait_for(const std::string& session, const std::vector<std::string>& statuses) {
-    return wait_for_status(*served_, session, statuses);
+    std::string last;
+    std::optional<EventStream> events(std::in_place, served_->url(), path(session, "/events"));
+    for (;;) {
+      json::object row = get(path(session));
+      const auto* status = row.if_contains("status");
+      if (status == nullptr ||
+          std::find(statuses.begin(), statuses.end(), status->as_string()) != statuses.end())
+        return row;
+      const auto event = events->next();
+      if (event && !event->id.empty()) last = event->id;
+      if (!event) events.emplace(served_->url(), path(session, "/events"), last);
+    }
   }
   void expect_explained(const std::string& session) {
     const json::object proof = post(path(session, "/replay"), "", 200);
@@ -74,7 +108,7 @@ class ServerFixture : public testing::TestWithParam<bool> {
   }
 
   World world_;
-  std::optional<Served> served_;
+  std::optional<Serving> served_;
   std::unique_ptr<OpenApiCheck> check_;
 };
 
