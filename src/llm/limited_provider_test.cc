@@ -46,7 +46,9 @@ TEST_F(Limited, TwoProvidersOfAProfileShareItsGate) {
     EXPECT_EQ(ear->text(), "Hello.");
   }
   EXPECT_LE(most, 3);
-  EXPECT_LE(server.connections(), 3u);
+  // Connections are used again. The next call may be let go before its predecessor's connection is
+  // back, and then opens one of its own; it does not become one for each call.
+  EXPECT_LE(server.connections(), 2u * 3u);
 }
 
 TEST_F(Limited, ACallThatWaitsIsCancelledAtOnceAndOneUnderWayToo) {
