@@ -24,7 +24,7 @@ std::string etag_of(std::string_view body) {
 // As it may stand in a line of the log: a path may hold anything, once it is decoded.
 std::string printable(std::string_view text) {
   std::string out;
-  for (const char c : base::clip_bytes(text, 500)) {
+  for (const char c : hide_tokens(base::clip_bytes(text, 500))) {
     if (static_cast<unsigned char>(c) < ' ' || c == 0x7f) {
       out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
     } else {
@@ -264,6 +264,7 @@ std::optional<Response> Front::refuse_match(const Admitted& request, Desk& desk)
 void Front::finish(const Admitted& request, Response& response) const {
   if (request.path.rfind("/v1/", 0) == 0 && response.content_type == "application/problem+json")
     response = as_openai_error(std::move(response));
+  if (response.status >= 400) response.body = hide_tokens(response.body);
   const std::size_t size = response.body.size();
   if (response.status == 200 && request.method == "GET" && !response.outlet &&
       response.content_type != Metrics::kContentType) {

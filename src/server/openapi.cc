@@ -95,7 +95,7 @@ constexpr std::array kSchemas = {
                 "step_time_ms:int"},
     ShortSchema{"Comparison",
                 "sessions:[ComparedSession] same_flow:bool same_topic:bool part_at:int|null "
-                "messages:[any] differing_words:any"},
+                "messages?:[any] differing_words?:any"},
     ShortSchema{"FoundMessage", "session_id:int position:int role:str text:str"},
     ShortSchema{"EventStream", "= str"}, ShortSchema{"Page", "= str"},
     // The server.

@@ -26,10 +26,10 @@ std::string last_event_id(const Request& request) {
   return found == request.query.end() ? std::string() : found->second;
 }
 
-base::Error wrong_id(std::string_view id) {
-  return {.code = base::Code::invalid,
-          .message = fmt::format("Last-Event-ID is '{}', which this server did not give", id),
-          .remedy = "send the id of the last event that you had, or none"};
+Response wrong_id(std::string_view id) {
+  return problem(400, "invalid",
+                 fmt::format("Last-Event-ID is '{}', which this server did not give", id),
+                 "send the id of the last event that you had, or none");
 }
 
 Response follow_session(const Api& api, const Request& request, Desk& desk) {
@@ -41,14 +41,14 @@ Response follow_session(const Api& api, const Request& request, Desk& desk) {
   std::int64_t after = 0;
   if (!last.empty() && last != "0") {
     const auto number = parse_id(last);
-    if (!number) return problem(wrong_id(last));
+    if (!number) return wrong_id(last);
     after = *number;
   }
   if (after > 0) {
     auto newest = store::last_event_number(*desk.reader, *id);
     if (!newest) return problem(newest.error());
     // It would wait for ever.
-    if (after > *newest) return problem(wrong_id(last));
+    if (after > *newest) return wrong_id(last);
     // Whoever has all of a session that is over is told not to come again (what EventSource does of
     // itself when a stream ends).
     const bool is_over = row->status == model::SessionStatus::finished ||
@@ -69,7 +69,7 @@ Response follow_all(const Api& api, const Request& request) {
     const auto row = parse_id(std::string_view(last).substr(0, dot));
     const auto number =
         dot == std::string::npos ? std::nullopt : parse_id(std::string_view(last).substr(dot + 1));
-    if (!row || !number) return problem(wrong_id(last));
+    if (!row || !number) return wrong_id(last);
     after = Hub::Place{.row = *row, .number = *number};
   }
   auto outlet = std::make_shared<Outlet>();

@@ -4,6 +4,7 @@
 #include <openssl/rand.h>
 
 #include <array>
+#include <cctype>
 
 #include "base/sha256.h"
 #include "server/guard.h"
@@ -26,6 +27,28 @@ std::string make_token() {
   }
   if (held > 0) token += kLetters[(bits << (6 - held)) & 63];
   return token;
+}
+
+std::string hide_tokens(std::string_view text) {
+  constexpr std::string_view kStart = "tt_";
+  constexpr std::size_t kShownLetters = 4;
+  constexpr std::size_t kLetters = 43;
+  std::string out;
+  for (std::size_t at = 0; at < text.size();) {
+    if (text.substr(at, kStart.size()) != kStart) {
+      out += text[at++];
+      continue;
+    }
+    std::size_t end = at + kStart.size();
+    while (end < text.size() && (std::isalnum(static_cast<unsigned char>(text[end])) != 0 ||
+                                 text[end] == '-' || text[end] == '_'))
+      ++end;
+    const bool is_token = end - at >= kStart.size() + kLetters;
+    out += text.substr(at, is_token ? kStart.size() + kShownLetters : end - at);
+    if (is_token) out += "...";
+    at = end;
+  }
+  return out;
 }
 
 base::Result<Scope> parse_scope(std::string_view name) {

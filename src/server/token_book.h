@@ -18,6 +18,9 @@ namespace tertulia::server {
 
 // A new token: "tt_" and 43 letters of base64url, 256 bits from the operating system.
 [[nodiscard]] std::string make_token();
+// The text with everything in it that looks like a token cut to its first letters: for answers and
+// logs that repeat what a request had.
+[[nodiscard]] std::string hide_tokens(std::string_view text);
 // Whether a name is a scope's; nothing else is one.
 [[nodiscard]] base::Result<Scope> parse_scope(std::string_view name);
 
