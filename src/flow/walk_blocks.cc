@@ -175,10 +175,13 @@ void Walk::gather(Strand& strand) {
   if (!parallel.each.empty()) {
     // The outputs of an earlier pass are not this one's.
     for (const Strand& branch : branches)
-      for (const auto& [name, order] : branch.outputs)
-        if (!before.outputs.contains(name) || before.outputs.find(name)->second != order)
-          std::erase_if(strand_->outputs,
-                        [&](const auto& each) { return each.first.starts_with(name + '#'); });
+      for (const auto& output : branch.outputs) {
+        const auto old = before.outputs.find(output.first);
+        if (old != before.outputs.end() && old->second == output.second) continue;
+        const std::string earlier = output.first + '#';
+        std::erase_if(strand_->outputs,
+                      [&](const auto& each) { return each.first.starts_with(earlier); });
+      }
   }
   for (const Strand& branch : branches) {
     merge(before, branch, offset, !parallel.each.empty());
