@@ -152,12 +152,13 @@ void Front::answer(std::shared_ptr<Request> taken, std::function<void(Response)>
   }
   auto shared = std::make_shared<decltype(finished)>(std::move(finished));
   const bool taken_on = workers_.submit([this, request, shared](auto reader) {
-    bool is_good = true;
-    perform(request, reader, [this, shared, &is_good](Response response) {
-      is_good = response.status != 503;
+    // An answer may come long after the worker has gone on to something else.
+    const auto is_good = std::make_shared<std::atomic<bool>>(true);
+    perform(request, reader, [shared, is_good](Response response) {
+      *is_good = response.status != 503;
       (*shared)(std::move(response));
     });
-    return is_good;
+    return is_good->load();
   });
   if (!taken_on) {
     Response response = problem(503, "overloaded", "more requests wait than are taken");
@@ -192,7 +193,10 @@ void Front::perform(const std::shared_ptr<Admitted>& request, base::Result<db::C
     edit = std::unique_lock(edits_mutex_);
     if (auto refusal = refuse_match(*request, desk)) return respond(*std::move(refusal));
   }
-  if (route.async) return route.async(*request, desk, std::move(respond));
+  if (route.async)
+    return route.async(*request, desk, [explained, respond = std::move(respond)](Response later) {
+      respond(explained(std::move(later)));
+    });
   Response response = explained(route.handler(*request, desk));
   if (has_key) settle_key(*request, key, response);
   respond(std::move(response));
