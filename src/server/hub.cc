@@ -122,15 +122,19 @@ void Hub::work() {
     }
     take_requests();
     const bool is_time = steady_clock::now() - last_look >= kLook;
-    const bool is_hint = event && event->type != Event::Type::token;
+    const bool is_token = event && event->type == Event::Type::token;
+    const bool is_hint = event && !is_token;
     if (entries_.empty()) {
       is_lost_ = true;  // nobody would be told: begin anew with the next follower
     } else {
+      // What was said before a commit that is found by looking is given before it.
+      const bool was_lost = is_lost_;
+      if (is_token && !was_lost) give_token(*event);
       if (is_hint || is_time || is_lost_) {
         last_look = steady_clock::now();
         read_new();
       }
-      if (event && event->type == Event::Type::token) give_token(*event);
+      if (is_token && was_lost) give_token(*event);
       if (!event || is_hint || is_time) {
         give_behind();
         forget_done();
@@ -258,6 +262,8 @@ void Hub::give_rows(const std::vector<model::SessionEvents>& rows) {
         entry.place = {.row = std::max(entry.place.row, row.id), .number = event.id};
       }
     }
+    for (auto each = first; each != last; ++each)
+      if (session != 0 && !each->second->behind) each->second->follower->end_commit();
   }
 }
 
@@ -277,6 +283,7 @@ bool Hub::catch_up(Entry& entry) {
       entry.follower->take(event, to_sse(event, std::to_string(event.id)));
       entry.number = event.id;
     }
+    entry.follower->end_commit();
   }
   return false;
 }
@@ -309,6 +316,7 @@ void Hub::give_token(const Event& token) {
   const auto give = [&](Entry& entry) {
     if (entry.behind || entry.follower->is_full()) {
       ++dropped_;
+      entry.follower->miss_token(token);
       return;
     }
     if (!sse) sse = to_sse(token, {});

@@ -34,8 +34,12 @@ class Follower {
 
   // Takes a durable event; `sse` is the same as Server-Sent Events have it, made once for all.
   virtual void take(const engine::Event& event, const Piece& sse) = 0;
+  // Who follows one session has been given all events of a commit.
+  virtual void end_commit() {}
   // Takes a piece of what a model says; may drop it.
   virtual void take_token(const engine::Event& token, const Piece& sse) = 0;
+  // That a piece was dropped: it was full, or behind.
+  virtual void miss_token(const engine::Event& /*token*/) {}
   // Has no room now. `Hub::look` is called when it has again.
   [[nodiscard]] virtual bool is_full() const = 0;
   // Wants nothing more: it is let go.
