@@ -144,6 +144,89 @@ TEST(OpenAiEndpoint, ASessionThatWaitsIsAnsweredByTheNextMessage) {
   EXPECT_EQ(server.stop().status, 0);
 }
 
+// Two persons and a role, at the same time.
+constexpr const char* kSurvey = R"({"tertulia": 1, "name": "survey", "topic": "x",
+  "roles": {"a": {"name": "Ann", "prompt": "You are Ann."}, "p": {"name": "Pat", "prompt": "."},
+            "q": {"name": "Quin", "prompt": "."}},
+  "steps": [{"parallel": [[{"ask": "p", "prompt": "Pat?"}], [{"ask": "q", "prompt": "Quin?"}],
+                          [{"speak": "a", "task": "One."}, {"speak": "a", "task": "Two."}]]},
+            {"speak": "a", "task": "Thank."}]})";
+
+TEST(OpenAiEndpoint, SeveralPersonsAreAskedOneAfterTheOther) {
+  World world;
+  Serving server(world, {"--model", "rehearsal?latency=30ms"});
+  const Answer stored = server.post("/api/v1/flows", kSurvey);
+  ASSERT_EQ(stored.status, 201) << stored.body;
+  const auto content = [&](const Answer& answer) {
+    EXPECT_EQ(answer.status, 200) << answer.body;
+    return text_at(parsed(answer), "/choices/0/message/content");
+  };
+  const Answer first = server.post("/v1/chat/completions", request("flow:survey", "Tea?"));
+  const std::string asked = content(first);
+  // It does not end while Ann speaks.
+  const auto ann = asked.find("**Ann:** ");
+  ASSERT_NE(ann, std::string::npos) << asked;
+  EXPECT_NE(asked.find("**Ann:** ", ann + 1), std::string::npos) << asked;
+  EXPECT_THAT(asked, testing::EndsWith("**Pat** is asked: Pat?"));
+  EXPECT_EQ(text_at(parsed(first), "/tertulia/status"), "waiting");
+  const std::string session = "X-Tertulia-Session: " + first.fields.at("x-tertulia-session");
+  const auto answer = [&](const char* words) {
+    return content(server.post("/v1/chat/completions", request("flow:survey", words), {session}));
+  };
+  EXPECT_EQ(answer("Mine"), "**Pat:** Mine\n\n**Quin** is asked: Quin?");
+  const std::string rest = answer("And mine");
+  EXPECT_EQ(rest.rfind("**Quin:** And mine\n\n**Ann:** ", 0), 0U) << rest;
+  EXPECT_EQ(server.stop().status, 0);
+}
+
+TEST(OpenAiEndpoint, FailedAttemptsAreMarkedAndEveryTurnIsWholeAtItsEnd) {
+  World world;
+  Serving server(world, {"--model", "rehearsal?latency=20ms&fail=0.3&kind=incomplete"});
+  const Answer answer = server.post(
+      "/v1/chat/completions", request("flow:llm-council", "Tea?", R"(,"stream":true,"seed":3)"));
+  ASSERT_EQ(answer.status, 200) << answer.body;
+  std::string content;
+  for (const auto& chunk : chunks_of(answer.body))
+    content += text_at(chunk, "/choices/0/delta/content");
+  const json::value messages = parsed(server.get("/api/v1/sessions/1/messages"));
+  for (const auto& message : messages.at("items").as_array()) {
+    const std::string turn =
+        "**" + text_at(message, "/speaker") + ":** " + text_at(message, "/text");
+    const auto at = content.find(turn);
+    EXPECT_NE(at, std::string::npos) << turn << "\nis not in\n" << content;
+    EXPECT_EQ(content.find(turn, at + 1), std::string::npos) << turn << "\nis twice in\n"
+                                                             << content;
+  }
+  EXPECT_EQ(server.stop().status, 0);
+}
+
+TEST(OpenAiEndpoint, ALimitEndsItAsLength) {
+  World world;
+  Serving server(world);
+  ASSERT_EQ(server
+                .post("/api/v1/flows", R"({"tertulia": 1, "name": "short", "topic": "x",
+      "limits": {"steps": 1}, "roles": {"a": {"name": "Ann", "prompt": "."}},
+      "steps": [{"speak": "a", "task": "One."}, {"speak": "a", "task": "Two."}]})")
+                .status,
+            201);
+  const json::value completion =
+      parsed(server.post("/v1/chat/completions", request("flow:short", "Tea?")));
+  EXPECT_EQ(text_at(completion, "/choices/0/finish_reason"), "length");
+  EXPECT_EQ(text_at(completion, "/tertulia/stop_reason"), "limit_steps");
+  EXPECT_THAT(text_at(completion, "/choices/0/message/content"), HasSubstr("[The session is "));
+  EXPECT_EQ(server.stop().status, 0);
+}
+
+TEST(OpenAiEndpoint, AnyKeyWillDoWhereNoneIsNeededButNoTokenThatIsNone) {
+  World world;
+  Serving server(world);
+  EXPECT_EQ(server.get("/v1/models", {"Authorization: Bearer sk-unused"}).status, 200);
+  EXPECT_EQ(server.get("/v1/models", {"Authorization: Bearer tt_unknown"}).status, 401);
+  EXPECT_EQ(server.get("/v1/models", {"Authorization: Basic c2s6"}).status, 401);
+  EXPECT_EQ(server.get("/api/v1/sessions", {"Authorization: Bearer sk-unused"}).status, 401);
+  EXPECT_EQ(server.stop().status, 0);
+}
+
 TEST(OpenAiEndpoint, ErrorsHaveItsForm) {
   World world;
   Serving server(world);
@@ -163,6 +246,22 @@ TEST(OpenAiEndpoint, ErrorsHaveItsForm) {
   error("{", 400);
   error("{}", 400);
   error(R"({"model":"flow:debate","messages":[]})", 400);
+  for (const char* more :
+       {R"(,"functions":[{}])", R"(,"tool_choice":"required")", R"(,"stop":["."])",
+        R"(,"response_format":{"type":"json_object"})", R"(,"modalities":["text","audio"])",
+        R"(,"logprobs":true)", R"(,"n":"1")"})
+    EXPECT_EQ(error(request("flow:debate", "x", more), 400), "unsupported_parameter") << more;
+  EXPECT_EQ(error(R"({"model":"flow:debate","messages":[{"role":"user","content":[
+                     {"type":"image_url","image_url":{"url":"data:,"}}]}]})",
+                  400),
+            "invalid");
+  error(request("flow:debate", " "), 400);
+  error(request("flow:debate", "x", R"(,"user":")" + std::string(9 << 20, 'x') + "\""), 413);
+  EXPECT_EQ(server.get("/v1/chat/completions").status, 405);
+  EXPECT_EQ(
+      server.post("/v1/chat/completions", request("flow:debate", "x"), {"X-Tertulia-Session: 99"})
+          .status,
+      404);
   // What is harmless is taken, and nothing above has made a session.
   EXPECT_THAT(server.get("/api/v1/sessions").body, HasSubstr(R"("items":[])"));
   EXPECT_EQ(server

@@ -67,6 +67,7 @@ TEST_F(ServerTokensTest, AllowWhatTheirScopeDoesAndAreNeverLogged) {
     EXPECT_EQ(status("GET", "/api/v1/sessions", fields), 401);
     EXPECT_EQ(status("GET", "/api/v1/sessions/1", fields), 401);
     EXPECT_EQ(status("GET", "/metrics", fields), 401);
+    EXPECT_EQ(status("GET", "/v1/models", fields), 401);
     EXPECT_EQ(status("POST", kRoles, fields, kRole), 401);
     EXPECT_EQ(status("DELETE", "/api/v1/openapi.json", fields), 401);
   }

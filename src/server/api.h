@@ -16,6 +16,7 @@
 #include "server/router.h"
 #include "server/stage.h"
 #include "server/token_book.h"
+#include "server/workers.h"
 
 namespace tertulia::server {
 
@@ -33,6 +34,7 @@ struct Api {
   const std::string default_profile;
   const std::string version;  // the program's
   std::function<std::string(db::Connection*)> metrics = {};
+  std::function<bool(Workers::Job)> submit = {};  // what Workers::submit does
 };
 
 void add_health_routes(Router& router, const Api& api);

@@ -180,6 +180,8 @@ void Connection<Stream>::refuse_unread(Error error) {
   // A connection that waits for its next request is closed without a word.
   const bool has_begun = request_ != nullptr || (parser_ && parser_->got_some());
   if (!response || !has_begun) return close();
+  if (request_ && request_->path.starts_with("/v1/"))
+    response = as_openai_error(*std::move(response));
   write(std::move(*response), false);
 }
 

@@ -154,7 +154,8 @@ base::Result<std::unique_ptr<Server>> Server::start(ServerOptions options) {
           .profile_names = wanted.profile_names,
           .default_profile = wanted.default_profile,
           .version = wanted.version,
-          .metrics = [&all](db::Connection* from) { return all.render_metrics(from); }});
+          .metrics = [&all](db::Connection* from) { return all.render_metrics(from); },
+          .submit = [&all](Workers::Job job) { return all.workers->submit(std::move(job)); }});
   for (const auto add : {add_health_routes, add_flow_routes, add_role_routes, add_session_routes,
                          add_steering_routes, add_record_routes, add_event_routes,
                          add_system_routes, add_openai_routes})

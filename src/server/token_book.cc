@@ -17,7 +17,7 @@ std::string make_token() {
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
   std::array<unsigned char, 32> bytes{};
   if (RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) != 1) return {};
-  std::string token = "tt_";
+  std::string token(kTokenPrefix);
   unsigned bits = 0;
   int held = 0;
   for (const unsigned char byte : bytes) {

@@ -16,6 +16,8 @@
 
 namespace tertulia::server {
 
+inline constexpr std::string_view kTokenPrefix = "tt_";
+
 // A new token: "tt_" and 43 letters of base64url, 256 bits from the operating system.
 [[nodiscard]] std::string make_token();
 // The text with everything in it that looks like a token cut to its first letters: for answers and
