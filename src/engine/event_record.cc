@@ -26,8 +26,9 @@ json::object without_repetition(const Event& event) {
     if (member.key() == "result_data" && is_of_completed_row(event)) continue;
     if (member.key() == "message" && member.value().is_object()) {
       json::object message;
+      // Null holds the text's place among the members.
       for (const auto& part : member.value().get_object())
-        if (part.key() != "text") message[part.key()] = part.value();
+        message[part.key()] = part.key() == "text" ? json::value(nullptr) : part.value();
       stored["message"] = std::move(message);
       continue;
     }
@@ -114,7 +115,9 @@ base::Result<std::vector<Event>> read_events(db::Connection& connection,
     if (!data || !data->is_object()) continue;
     Result result{.data = std::move(data->get_object()), .message = 0};
     result.message = integer_of(result.data, "message_id");
-    result.data.erase("message_id");
+    // Not erase, which puts the last member in its place.
+    if (const auto id = result.data.find("message_id"); id != result.data.end())
+      result.data.stable_erase(id);
     if (result.message != 0) {
       first_message = std::min(first_message, result.message);
       last_message = std::max(last_message, result.message);
@@ -128,10 +131,14 @@ base::Result<std::vector<Event>> read_events(db::Connection& connection,
     contents = *std::move(loaded);
   }
   for (Event& event : events) {
-    const auto found = by_order.find(order_to_read(event));
-    if (found == by_order.end()) continue;
+    const std::int64_t order = order_to_read(event);
+    if (order == 0) continue;
+    const auto found = by_order.find(order);
     if (event.type == Event::Type::step_completed) {
-      event.data["result_data"] = found->second.data;
+      // A row may be closed without a result; the event has an empty one then.
+      event.data["result_data"] = found == by_order.end() ? json::object() : found->second.data;
+    } else if (found == by_order.end()) {
+      continue;
     } else if (const auto content = contents.find(found->second.message);
                content != contents.end()) {
       event.data["message"].as_object()["text"] = content->second;
