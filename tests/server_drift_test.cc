@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sqlite3.h>
-#include <unistd.h>
 
 #include "base/json.h"
 #include "support/serving.h"
@@ -30,18 +29,6 @@ std::string member(const std::string& body, std::string_view name) {
   const auto* found = value->get_object().if_contains(name);
   if (found == nullptr) return {};
   return found->is_string() ? std::string(found->get_string()) : base::to_text(*found);
-}
-
-// Asks until the answer has the status: what has no signal of its own over HTTP.
-Answer wait_for_status(Serving& server, const std::string& target, int status) {
-  Answer answer;
-  for (int tries = 0; tries < 3000; ++tries) {
-    answer = server.get(target);
-    if (answer.status == status) return answer;
-    ::usleep(20'000);
-  }
-  ADD_FAILURE() << target << " never answered " << status << ": " << answer.body;
-  return answer;
 }
 
 TEST(ServerDrift, ATableThatIsDroppedUnderALiveServer) {
@@ -76,7 +63,7 @@ TEST(ServerDrift, ATableThatIsDroppedUnderALiveServer) {
   EXPECT_EQ(member(server.get("/api/v1/schema").body, "state"), "drifted");
 
   execute(world.database, "ALTER TABLE model_calls_away RENAME TO model_calls;");
-  wait_for_status(server, "/readyz", 200);
+  EXPECT_EQ(server.get("/readyz").status, 200);
   EXPECT_EQ(server.get("/api/v1/sessions/1/log/1").status, 200);
   // The session that was under way is gone on with, to its end, and its log explains it.
   const std::string events = server.events("/api/v1/sessions/2/events", "session.finished");
@@ -96,7 +83,7 @@ TEST(ServerDrift, AfterARepairEverythingGoesOn) {
   EXPECT_THAT(refused.body, HasSubstr("table step_execution_logs is missing"));
 
   EXPECT_EQ(world.run({"db", "repair"}).status, 0);
-  wait_for_status(server, "/readyz", 200);
+  EXPECT_EQ(server.get("/readyz").status, 200);
   const Answer made = server.post("/api/v1/sessions", R"({"flow":"writer-and-critic"})");
   ASSERT_EQ(made.status, 201) << made.body;
   server.events("/api/v1/sessions/2/events", "session.finished");

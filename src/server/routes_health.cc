@@ -27,9 +27,11 @@ void add_health_routes(Router& router, const Api& api) {
               .summary = "Is the database proved, and can it be written?",
               .tag = "health",
               .response = "Health",
-              .needs_database = false,
+              .answers_in_trouble = true,
               .handler = [&api](const Request&, Desk&) {
-                if (const auto trouble = api.readiness.trouble()) return problem(*trouble);
+                // A trouble is looked at anew: who repaired it need not wait for the next proof.
+                if (api.readiness.trouble())
+                  if (const auto trouble = api.readiness.look()) return problem(*trouble);
                 json::object out;
                 out["status"] = "ok";
                 return json_response(out);
