@@ -1,10 +1,12 @@
 // tertulia serve: the engine and its HTTP API in one process.
 #include <fmt/format.h>
 #include <pthread.h>
+#include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 
 #include <csignal>
 #include <cstdlib>
+#include <cstring>
 
 #include "base/log.h"
 #include "cli/context.h"
@@ -22,7 +24,18 @@ sigset_t stop_signals() {
   return signals;
 }
 
+// Each connection is a file descriptor, and the soft limit is often 1,024. What is more than may be
+// had stays refused by accept, which is logged.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limit.rlim_max) return;
+  limit.rlim_cur = limit.rlim_max;
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0)
+    spdlog::warn("the limit of open files stays at its soft value: {}", std::strerror(errno));
+}
+
 base::Result<int> serve(Context& context) {
+  raise_descriptor_limit();
   const sigset_t signals = stop_signals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   auto config = context.config();
