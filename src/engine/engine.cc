@@ -199,8 +199,10 @@ void Engine::perform_soon(model::Id session, Wish wish, Begun begun, Performance
           return;
         }
         begun(result);
-        loop_->post(
-            [this, taken, wanted, ended] { this->begin(*std::move(*taken), *wanted, ended); });
+        loop_->post([this, session, taken, wanted, ended] {
+          this->begin(*std::move(*taken), *wanted, ended);
+          ask_what_was_kept(session);
+        });
       });
 }
 
@@ -212,6 +214,7 @@ bool Engine::enter(model::Id session) {
 void Engine::leave(model::Id session) {
   const std::lock_guard lock(mutex_);
   entered_.erase(session);
+  kept_.erase(session);
   idle_.notify_all();
 }
 
@@ -403,21 +406,38 @@ base::Result<void> Engine::remove(model::Id session) {
 }
 
 void Engine::ask(model::Id session, Request request) {
-  loop_->post([this, session, request] {
-    const auto found = performances_.find(session);
-    if (found != performances_.end()) carry_out(*found->second, request);
-  });
+  loop_->post([this, session, request] { ask_performance(session, asking(request)); });
 }
 
-void Engine::carry_out(Performance& performance, Request request) {
-  switch (request) {
-    case Request::pause:
-      return performance.pause_after_step(model::StopReason::asked);
-    case Request::pause_now:
-      return performance.pause_now();
-    case Request::cancel:
-      return performance.cancel();
+Engine::Asking Engine::asking(Request request) {
+  return [request](Performance& performance) {
+    switch (request) {
+      case Request::pause:
+        return performance.pause_after_step(model::StopReason::asked);
+      case Request::pause_now:
+        return performance.pause_now();
+      case Request::cancel:
+        return performance.cancel();
+    }
+  };
+}
+
+void Engine::ask_performance(model::Id session, const Asking& asking) {
+  if (const auto found = performances_.find(session); found != performances_.end()) {
+    const auto performance = found->second;  // it may end by what it is asked
+    return asking(*performance);
   }
+  const std::lock_guard lock(mutex_);
+  if (entered_.count(session) > 0) kept_[session].push_back(asking);
+}
+
+void Engine::ask_what_was_kept(model::Id session) {
+  std::vector<Asking> kept;
+  {
+    const std::lock_guard lock(mutex_);
+    if (auto node = kept_.extract(session)) kept = std::move(node.mapped());
+  }
+  for (const Asking& asking : kept) ask_performance(session, asking);
 }
 
 bool Engine::performs(model::Id session) {
@@ -431,15 +451,20 @@ bool Engine::wait_until_left(model::Id session, std::chrono::milliseconds time) 
 }
 
 void Engine::pause_all(bool at_once, model::StopReason reason) {
-  loop_->post([this, at_once, reason] {
-    const auto performances = performances_;  // a pause may end one at once
-    for (const auto& [id, performance] : performances) {
-      if (at_once) {
-        performance->pause_now(reason);
-      } else {
-        performance->pause_after_step(reason);
-      }
+  const Asking pause = [at_once, reason](Performance& performance) {
+    if (at_once) {
+      performance.pause_now(reason);
+    } else {
+      performance.pause_after_step(reason);
     }
+  };
+  loop_->post([this, pause] {
+    std::set<model::Id> all;
+    {
+      const std::lock_guard lock(mutex_);
+      all = entered_;
+    }
+    for (const model::Id id : all) ask_performance(id, pause);
   });
 }
 
@@ -479,7 +504,6 @@ void Engine::look_for_requests() {
       for (const auto& request : *requests) {
         const auto found = performances_.find(request.session);
         if (found == performances_.end() || found->second->lease_token() != request.token) continue;
-        const auto performance = found->second;
         writer_->submit(
             [request](db::Connection& connection) {
               return store::clear_request(connection, request.session, request.token);
@@ -487,9 +511,10 @@ void Engine::look_for_requests() {
             [id = request.session](const base::Result<void>& done) {
               if (!done) spdlog::warn("session {}: {}", id, done.error().message);
             });
-        if (request.request == "pause") carry_out(*performance, Request::pause);
-        if (request.request == "pause_now") carry_out(*performance, Request::pause_now);
-        if (request.request == "cancel") carry_out(*performance, Request::cancel);
+        if (request.request == "pause") ask_performance(request.session, asking(Request::pause));
+        if (request.request == "pause_now")
+          ask_performance(request.session, asking(Request::pause_now));
+        if (request.request == "cancel") ask_performance(request.session, asking(Request::cancel));
       }
     }
   }

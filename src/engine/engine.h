@@ -7,12 +7,14 @@
 #pragma once
 
 #include <condition_variable>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
@@ -80,15 +82,16 @@ class Engine final {
 
   // What a session that is performed is asked to do.
   enum class Request { pause, pause_now, cancel };
-  // Asks it of a session of this engine; nothing happens where it performs none of that id (see
-  // store::ask_holder for those of other processes).
+  // Asks it of a session of this engine, also of one that is only being claimed; nothing happens
+  // where it performs none of that id (see store::ask_holder for those of other processes).
   void ask(model::Id session, Request request);
   // Does this engine perform it?
   [[nodiscard]] bool performs(model::Id session);
   // Returns when it does not, or after so long: false. Not on the engine's loop.
   [[nodiscard]] bool wait_until_left(model::Id session, std::chrono::milliseconds time);
 
-  // Every session of this engine pauses: after its present step, or at once (its call is stopped).
+  // Every session of this engine pauses, those too that are only being claimed: after its present
+  // step, or at once (its call is stopped).
   void pause_all(bool at_once, model::StopReason reason = model::StopReason::asked);
   // Returns when nothing is performed any more.
   void wait_until_idle();
@@ -119,7 +122,12 @@ class Engine final {
   [[nodiscard]] base::Result<std::int64_t> claim(db::Connection& connection, model::Id session);
   void begin(Taken taken, const Wish& wish, const Performance::Ended& ended);
   void on_ended(const Outcome& outcome, const Performance::Ended& ended);
-  static void carry_out(Performance& performance, Request request);
+  // What is asked of a performance; called on the loop.
+  using Asking = std::function<void(Performance&)>;
+  [[nodiscard]] static Asking asking(Request request);
+  // Now, or once the session that is being claimed has begun.
+  void ask_performance(model::Id session, const Asking& asking);
+  void ask_what_was_kept(model::Id session);
   void heartbeat();
   void look_for_requests();
 
@@ -132,7 +140,8 @@ class Engine final {
   bool closing_ = false;                                            // the loop's
   std::mutex mutex_;
   std::condition_variable idle_;
-  std::set<model::Id> entered_;  // claimed, or being claimed
+  std::set<model::Id> entered_;                     // claimed, or being claimed
+  std::map<model::Id, std::vector<Asking>> kept_;  // asked of those that had not begun
   Services services_;
   std::unique_ptr<Writer> writer_;
   std::unique_ptr<Loop> loop_;

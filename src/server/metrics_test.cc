@@ -7,12 +7,15 @@
 #include <regex>
 #include <sstream>
 
-#include "server/engine_fixture.h"
+#include "engine/engine_fixture.h"
 #include "server/observers.h"
 #include "support/flows.h"
 
 namespace tertulia::server {
 namespace {
+
+using engine::test::EngineFixture;
+using engine::test::must;
 
 using testing::HasSubstr;
 using testing::Not;

@@ -6,12 +6,15 @@
 #include <map>
 #include <set>
 
-#include "server/engine_fixture.h"
+#include "engine/engine_fixture.h"
 #include "support/flows.h"
 #include "support/model_server.h"
 
 namespace tertulia::server {
 namespace {
+
+using engine::test::EngineFixture;
+using engine::test::must;
 
 namespace json = base::json;
 using testing::ElementsAre;

@@ -15,7 +15,7 @@
 #include "schema/test_database.h"
 #include "store/flows.h"
 
-namespace tertulia::server {
+namespace tertulia::engine::test {
 
 template <class T>
 T must(base::Result<T> result) {
@@ -35,15 +35,15 @@ class EngineFixture final {
 
   [[nodiscard]] const db::Location& location() const { return database_.location(); }
 
-  [[nodiscard]] std::unique_ptr<engine::Engine> start(engine::Observer* observer) {
-    return must(engine::Engine::start(
+  [[nodiscard]] std::unique_ptr<Engine> start(Observer* observer) {
+    return must(Engine::start(
         {.location = location(),
          .providers = [this](const base::json::object&)
              -> base::Result<std::shared_ptr<llm::Provider>> { return provider_; },
          .observer = observer}));
   }
 
-  [[nodiscard]] model::Id make_session(engine::Engine& engine, const std::string& flow,
+  [[nodiscard]] model::Id make_session(Engine& engine, const std::string& flow,
                                        std::int64_t seed = 1) const {
     const auto checked = flow::check_flow(flow);
     if (!checked.ok()) throw std::runtime_error(checked.problems.front().message);
@@ -58,7 +58,7 @@ class EngineFixture final {
     model::Id id = 0;
     engine.writer().run([&](db::Connection& connection) {
       const auto saved = must(store::save_flow(connection, version));
-      engine::CastingCall call;
+      CastingCall call;
       call.program = &*checked.program;
       call.flow_template_id = saved.version.flow_template_id;
       call.version = &saved.version;
@@ -69,7 +69,7 @@ class EngineFixture final {
       named.name = "main";
       id = must(store::create_session(
           connection,
-          must(engine::cast(
+          must(cast(
               call, [&](const std::string&) { return base::Result<llm::ModelProfile>(named); },
               [](const std::string&) {
                 return base::Result<std::optional<model::Role>>(std::nullopt);
@@ -99,4 +99,4 @@ class EngineFixture final {
   std::shared_ptr<llm::Provider> provider_;
 };
 
-}  // namespace tertulia::server
+}  // namespace tertulia::engine::test
