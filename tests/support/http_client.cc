@@ -222,7 +222,11 @@ EventStream::EventStream(const std::string& url, std::string_view target,
 
 std::optional<SseEvent> EventStream::next() {
   if (status() != 200) return {};
+  // Heartbeats keep a connection open for ever.
+  const auto patience_ends = std::chrono::steady_clock::now() + kPatience;
   for (;;) {
+    if (std::chrono::steady_clock::now() > patience_ends)
+      throw std::runtime_error("no event within a minute");
     const auto end = text_.find("\n\n");
     if (end == std::string::npos) {
       auto chunk = client_.read_chunk();

@@ -90,8 +90,9 @@ class ServerFixture : public testing::TestWithParam<bool> {
     return "/api/v1/sessions/" + session + more;
   }
   // Reads a session until it has one of these statuses, and gives it. Follows its events meanwhile,
-  // so that it is not asked for again and again.
+  // so that it is not asked for again and again. A test that waits in vain fails.
   json::object wait_for(const std::string& session, const std::vector<std::string>& statuses) {
+    const auto patience_ends = std::chrono::steady_clock::now() + kPatience;
     std::string last;
     std::optional<EventStream> events(std::in_place, served_->url(), path(session, "/events"));
     for (;;) {
@@ -100,6 +101,11 @@ class ServerFixture : public testing::TestWithParam<bool> {
       if (status == nullptr ||
           std::find(statuses.begin(), statuses.end(), status->as_string()) != statuses.end())
         return row;
+      if (std::chrono::steady_clock::now() > patience_ends) {
+        ADD_FAILURE() << "within a minute this came no further: "
+                      << base::to_text(json::value(row));
+        return row;
+      }
       const auto event = events->next();
       if (event && !event->id.empty()) last = event->id;
       if (!event) events.emplace(served_->url(), path(session, "/events"), last);
