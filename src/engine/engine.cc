@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <future>
+#include <set>
 
 #include "base/log.h"
 #include "store/leases.h"
@@ -208,7 +209,7 @@ void Engine::perform_soon(model::Id session, Wish wish, Begun begun, Performance
 
 bool Engine::enter(model::Id session) {
   const std::lock_guard lock(mutex_);
-  return entered_.insert(session).second;
+  return entered_.emplace(session, ++last_entry_).second;
 }
 
 void Engine::leave(model::Id session) {
@@ -406,7 +407,11 @@ base::Result<void> Engine::remove(model::Id session) {
 }
 
 void Engine::ask(model::Id session, Request request) {
-  loop_->post([this, session, request] { ask_performance(session, asking(request)); });
+  const std::lock_guard lock(mutex_);
+  if (const auto entered = entered_.find(session); entered != entered_.end())
+    loop_->post([this, session, entry = entered->second, request] {
+      ask_performance(session, entry, asking(request));
+    });
 }
 
 Engine::Asking Engine::asking(Request request) {
@@ -422,13 +427,16 @@ Engine::Asking Engine::asking(Request request) {
   };
 }
 
-void Engine::ask_performance(model::Id session, const Asking& asking) {
-  if (const auto found = performances_.find(session); found != performances_.end()) {
-    const auto performance = found->second;  // it may end by what it is asked
-    return asking(*performance);
+void Engine::ask_performance(model::Id session, std::uint64_t entry, const Asking& asking) {
+  const auto found = performances_.find(session);
+  {
+    const std::lock_guard lock(mutex_);
+    const auto entered = entered_.find(session);
+    if (entered == entered_.end() || entered->second != entry) return;
+    if (found == performances_.end()) return kept_[session].push_back(asking);
   }
-  const std::lock_guard lock(mutex_);
-  if (entered_.count(session) > 0) kept_[session].push_back(asking);
+  const auto performance = found->second;  // it may end by what it is asked
+  asking(*performance);
 }
 
 void Engine::ask_what_was_kept(model::Id session) {
@@ -437,7 +445,10 @@ void Engine::ask_what_was_kept(model::Id session) {
     const std::lock_guard lock(mutex_);
     if (auto node = kept_.extract(session)) kept = std::move(node.mapped());
   }
-  for (const Asking& asking : kept) ask_performance(session, asking);
+  const auto found = performances_.find(session);
+  if (found == performances_.end()) return;
+  const auto performance = found->second;
+  for (const Asking& asking : kept) asking(*performance);
 }
 
 bool Engine::performs(model::Id session) {
@@ -458,13 +469,9 @@ void Engine::pause_all(bool at_once, model::StopReason reason) {
       performance.pause_after_step(reason);
     }
   };
-  loop_->post([this, pause] {
-    std::set<model::Id> all;
-    {
-      const std::lock_guard lock(mutex_);
-      all = entered_;
-    }
-    for (const model::Id id : all) ask_performance(id, pause);
+  const std::lock_guard lock(mutex_);
+  loop_->post([this, pause, all = entered_] {
+    for (const auto& [id, entry] : all) ask_performance(id, entry, pause);
   });
 }
 
@@ -504,6 +511,7 @@ void Engine::look_for_requests() {
       for (const auto& request : *requests) {
         const auto found = performances_.find(request.session);
         if (found == performances_.end() || found->second->lease_token() != request.token) continue;
+        const auto performance = found->second;  // it may end by what it is asked
         writer_->submit(
             [request](db::Connection& connection) {
               return store::clear_request(connection, request.session, request.token);
@@ -511,10 +519,9 @@ void Engine::look_for_requests() {
             [id = request.session](const base::Result<void>& done) {
               if (!done) spdlog::warn("session {}: {}", id, done.error().message);
             });
-        if (request.request == "pause") ask_performance(request.session, asking(Request::pause));
-        if (request.request == "pause_now")
-          ask_performance(request.session, asking(Request::pause_now));
-        if (request.request == "cancel") ask_performance(request.session, asking(Request::cancel));
+        if (request.request == "pause") asking(Request::pause)(*performance);
+        if (request.request == "pause_now") asking(Request::pause_now)(*performance);
+        if (request.request == "cancel") asking(Request::cancel)(*performance);
       }
     }
   }

@@ -12,7 +12,6 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -125,8 +124,9 @@ class Engine final {
   // What is asked of a performance; called on the loop.
   using Asking = std::function<void(Performance&)>;
   [[nodiscard]] static Asking asking(Request request);
-  // Now, or once the session that is being claimed has begun.
-  void ask_performance(model::Id session, const Asking& asking);
+  // Now, or once the session that is being claimed has begun; nothing where that was entered anew
+  // since.
+  void ask_performance(model::Id session, std::uint64_t entry, const Asking& asking);
   void ask_what_was_kept(model::Id session);
   void heartbeat();
   void look_for_requests();
@@ -140,7 +140,8 @@ class Engine final {
   bool closing_ = false;                                            // the loop's
   std::mutex mutex_;
   std::condition_variable idle_;
-  std::set<model::Id> entered_;                     // claimed, or being claimed
+  std::map<model::Id, std::uint64_t> entered_;      // claimed, or being claimed; by which entry
+  std::uint64_t last_entry_ = 0;
   std::map<model::Id, std::vector<Asking>> kept_;  // asked of those that had not begun
   Services services_;
   std::unique_ptr<Writer> writer_;

@@ -1,5 +1,4 @@
-// EngineFixture performs sessions of a flow on a migrated SQLite file, with rehearsal speaking, for
-// tests of what observes an engine.
+// EngineFixture performs sessions of a flow on a migrated SQLite file, with rehearsal speaking.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -34,13 +33,15 @@ class EngineFixture final {
   }
 
   [[nodiscard]] const db::Location& location() const { return database_.location(); }
+  // The one that speaks, whatever profile is asked for.
+  [[nodiscard]] ProviderSource providers() const {
+    return [provider = provider_](const base::json::object&)
+               -> base::Result<std::shared_ptr<llm::Provider>> { return provider; };
+  }
 
   [[nodiscard]] std::unique_ptr<Engine> start(Observer* observer) {
     return must(Engine::start(
-        {.location = location(),
-         .providers = [this](const base::json::object&)
-             -> base::Result<std::shared_ptr<llm::Provider>> { return provider_; },
-         .observer = observer}));
+        {.location = location(), .providers = providers(), .observer = observer}));
   }
 
   [[nodiscard]] model::Id make_session(Engine& engine, const std::string& flow,
