@@ -24,12 +24,12 @@ struct ServerOptions {
   std::string version;
 
   ListenAddress listen{"127.0.0.1", 5010};
-  std::vector<std::string> hosts;         // beside those of the address: "tertulia.example:443"
-  std::vector<std::string> cors_origins;  // none: CORS is off
+  std::vector<std::string> hosts = {};         // beside those of the address: "tertulia.example:443"
+  std::vector<std::string> cors_origins = {};  // none: CORS is off
   bool require_token = false;             // also on loopback
-  std::string environment_token;          // good beside the database's; empty: none
-  std::string certificate_file;
-  std::string key_file;
+  std::string environment_token = {};          // good beside the database's; empty: none
+  std::string certificate_file = {};
+  std::string key_file = {};
   std::int64_t requests_a_minute = 60'000;
   int workers = 4;
   TracingOptions tracing = {};  // of an empty URL: none

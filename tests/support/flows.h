@@ -40,4 +40,24 @@ steps:
 result: { output: verdict }
 )";
 
+// A dozen steps that each ask a model.
+inline constexpr const char* kTalkingFlow = R"(tertulia: 1
+name: talking
+topic: Bread
+roles: { a: { name: Ann, prompt: You are Ann. }, b: { name: Ben, prompt: You are Ben. } }
+steps:
+  - loop: { max: 6, steps: [ { speak: a }, { speak: b } ] }
+)";
+
+// Asks a person in between.
+inline constexpr const char* kAskingFlow = R"(tertulia: 1
+name: asking
+topic: Bread
+roles: { a: { name: Ann, prompt: You are Ann. }, guest: { name: Guest, prompt: A person. } }
+steps:
+  - { speak: a }
+  - { ask: guest, prompt: "Which bread?" }
+  - { speak: a }
+)";
+
 }  // namespace tertulia::test

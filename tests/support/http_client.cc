@@ -163,24 +163,32 @@ std::optional<std::string> HttpClient::read_chunk() {
 
 std::optional<HttpAnswer> HttpClient::read(bool head_only) {
   auto answer = read_head();
-  if (!answer) return {};
-  const bool has_no_body = head_only || answer->status == 204 || answer->status == 304 ||
-                           (answer->status >= 100 && answer->status < 200);
-  if (has_no_body) return answer;
-  if (answer->field("transfer-encoding") == "chunked") {
-    while (auto chunk = read_chunk()) answer->body += *chunk;
-    return answer;
+  if (answer && !read_body(*answer, head_only)) return {};
+  return answer;
+}
+
+bool HttpClient::read_body(HttpAnswer& answer, bool head_only) {
+  const bool has_no_body = head_only || answer.status == 204 || answer.status == 304 ||
+                           (answer.status >= 100 && answer.status < 200);
+  if (has_no_body) return true;
+  if (answer.field("transfer-encoding") == "chunked") {
+    while (auto chunk = read_chunk()) answer.body += *chunk;
+    return true;
   }
-  if (const std::string length = answer->field("content-length"); !length.empty()) {
-    auto body = exactly(std::stoul(length));
-    if (!body) return {};
-    answer->body = *std::move(body);
-    return answer;
+  const std::string length = answer.field("content-length");
+  if (length.empty()) {
+    answer.body = rest();
+    return true;
   }
+  auto body = exactly(std::stoul(length));
+  if (body) answer.body = *std::move(body);
+  return body.has_value();
+}
+
+std::string HttpClient::rest() {
   while (fill()) {
   }
-  answer->body = std::exchange(buffer_, {});
-  return answer;
+  return std::exchange(buffer_, {});
 }
 
 bool HttpClient::ends() {

@@ -53,12 +53,16 @@ class HttpClient final {
   // The next answer; nothing where the peer ends before a whole one. `head_only`: the request was a
   // HEAD, so the answer has no body.
   [[nodiscard]] std::optional<HttpAnswer> read(bool head_only = false);
-  // The start line and the fields alone; the body is taken by `read_chunk`.
+  // The start line and the fields alone; the body is taken by `read_body` or `read_chunk`.
   [[nodiscard]] std::optional<HttpAnswer> read_head();
+  // Takes the body of an answer whose head was read; false where the peer ends before its end.
+  bool read_body(HttpAnswer& answer, bool head_only = false);
   // The next chunk of a chunked body; nothing at its end, or where the peer ends.
   [[nodiscard]] std::optional<std::string> read_chunk();
   // Whether the peer ends the connection, after nothing more.
   [[nodiscard]] bool ends();
+  // Whatever the peer still sends until it ends the connection.
+  [[nodiscard]] std::string rest();
 
   // A well-formed request and its answer. Host, and Content-Length and Content-Type where there is
   // a body, are added unless `fields` has them. An answer that does not come is one of status 0.
