@@ -1,6 +1,6 @@
 // Requests that are well framed, for every route. Four parts, a newline between them: the operation
-// ("GET /api/v1/roles/{name}"; anything else chooses one all the same), what fills the path's places
-// with the query after a '?', "json" or "yaml", and the body. Every answer fits the OpenAPI
+// ("GET /api/v1/roles/{name}"; anything else chooses one all the same), what fills the path's
+// places with the query after a '?', "json" or "yaml", and the body. Every answer fits the OpenAPI
 // document, and none says that the server is at fault.
 #include <fmt/format.h>
 
@@ -101,7 +101,7 @@ TERTULIA_FUZZ(api_request) {
   const std::string fault = check.fault(operation.method, target, answer->status,
                                         answer->field("content-type"), answer->body);
   if (!fault.empty())
-    std::fprintf(stderr, "%s %s: %s\n%s\n", operation.method.c_str(), target.c_str(),
-                 fault.c_str(), answer->body.c_str());
+    std::fprintf(stderr, "%s %s: %s\n%s\n", operation.method.c_str(), target.c_str(), fault.c_str(),
+                 answer->body.c_str());
   fuzz::must_hold(fault.empty(), "every answer fits the OpenAPI document");
 }

@@ -16,9 +16,10 @@ struct Protocol {
   llm::Framing framing;
   std::unique_ptr<llm::WireDialect> (*dialect)();
 };
-constexpr Protocol kProtocols[] = {{llm::Framing::events, llm::openai_dialect},
-                                   {llm::Framing::events, llm::anthropic_dialect},
-                                   {llm::Framing::lines, [] { return llm::ollama_dialect("llama"); }}};
+constexpr Protocol kProtocols[] = {
+    {llm::Framing::events, llm::openai_dialect},
+    {llm::Framing::events, llm::anthropic_dialect},
+    {llm::Framing::lines, [] { return llm::ollama_dialect("llama"); }}};
 constexpr int kStatuses[] = {200, 200, 200, 400, 429, 503};
 constexpr std::string_view kTypes[] = {"text/event-stream", "application/json",
                                        "application/x-ndjson", ""};

@@ -32,18 +32,18 @@ inline void must_hold(bool holds, std::string_view law) {
 
 // TERTULIA_FUZZ(name) { ... input ... }
 #ifdef TERTULIA_FUZZER
-#define TERTULIA_FUZZ(name)                                                                  \
-  static void fuzz_##name(std::string_view input);                                           \
-  extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);         \
-  extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {        \
-    fuzz_##name(std::string_view(reinterpret_cast<const char*>(data), size));                \
-    return 0;                                                                                \
-  }                                                                                          \
+#define TERTULIA_FUZZ(name)                                                           \
+  static void fuzz_##name(std::string_view input);                                    \
+  extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);  \
+  extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) { \
+    fuzz_##name(std::string_view(reinterpret_cast<const char*>(data), size));         \
+    return 0;                                                                         \
+  }                                                                                   \
   static void fuzz_##name(std::string_view input)
 #else
-#define TERTULIA_FUZZ(name)                                                                  \
-  static void fuzz_##name(std::string_view input);                                           \
-  static const bool registered_##name =                                                      \
-      tertulia::fuzz::targets().emplace(#name, fuzz_##name).second;                          \
+#define TERTULIA_FUZZ(name)                                         \
+  static void fuzz_##name(std::string_view input);                  \
+  static const bool registered_##name =                             \
+      tertulia::fuzz::targets().emplace(#name, fuzz_##name).second; \
   static void fuzz_##name(std::string_view input)
 #endif

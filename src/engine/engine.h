@@ -140,7 +140,7 @@ class Engine final {
   bool closing_ = false;                                            // the loop's
   std::mutex mutex_;
   std::condition_variable idle_;
-  std::map<model::Id, std::uint64_t> entered_;      // claimed, or being claimed; by which entry
+  std::map<model::Id, std::uint64_t> entered_;  // claimed, or being claimed; by which entry
   std::uint64_t last_entry_ = 0;
   std::map<model::Id, std::vector<Asking>> kept_;  // asked of those that had not begun
   Services services_;

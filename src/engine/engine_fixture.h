@@ -35,13 +35,15 @@ class EngineFixture final {
   [[nodiscard]] const db::Location& location() const { return database_.location(); }
   // The one that speaks, whatever profile is asked for.
   [[nodiscard]] ProviderSource providers() const {
-    return [provider = provider_](const base::json::object&)
-               -> base::Result<std::shared_ptr<llm::Provider>> { return provider; };
+    return [provider = provider_](
+               const base::json::object&) -> base::Result<std::shared_ptr<llm::Provider>> {
+      return provider;
+    };
   }
 
   [[nodiscard]] std::unique_ptr<Engine> start(Observer* observer) {
-    return must(Engine::start(
-        {.location = location(), .providers = providers(), .observer = observer}));
+    return must(
+        Engine::start({.location = location(), .providers = providers(), .observer = observer}));
   }
 
   [[nodiscard]] model::Id make_session(Engine& engine, const std::string& flow,

@@ -62,10 +62,10 @@ TEST_P(AskedEarly, OfASessionThatIsBeingClaimedIsDoneOnceItHasBegun) {
 }
 INSTANTIATE_TEST_SUITE_P(
     , AskedEarly,
-    testing::Values(
-        Wanted{Engine::Request::pause, SessionStatus::paused, StopReason::asked},
-        Wanted{Engine::Request::pause_now, SessionStatus::paused, StopReason::asked},
-        Wanted{Engine::Request::cancel, SessionStatus::terminated, StopReason::cancelled}));
+    testing::Values(Wanted{Engine::Request::pause, SessionStatus::paused, StopReason::asked},
+                    Wanted{Engine::Request::pause_now, SessionStatus::paused, StopReason::asked},
+                    Wanted{Engine::Request::cancel, SessionStatus::terminated,
+                           StopReason::cancelled}));
 
 TEST_F(EngineTest, APauseOfAllIsAlsoForThoseThatAreBeingClaimed) {
   const model::Id first = make_session(), second = make_session();

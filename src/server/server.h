@@ -24,9 +24,9 @@ struct ServerOptions {
   std::string version;
 
   ListenAddress listen{"127.0.0.1", 5010};
-  std::vector<std::string> hosts = {};         // beside those of the address: "tertulia.example:443"
+  std::vector<std::string> hosts = {};  // beside those of the address: "tertulia.example:443"
   std::vector<std::string> cors_origins = {};  // none: CORS is off
-  bool require_token = false;             // also on loopback
+  bool require_token = false;                  // also on loopback
   std::string environment_token = {};          // good beside the database's; empty: none
   std::string certificate_file = {};
   std::string key_file = {};
