@@ -72,6 +72,14 @@ TEST_P(ShippedFlowTest, IsRehearsedToItsEndAndReplayed) {
   }
 }
 
+TEST_P(ShippedFlowTest, ComesToAllOfItsSteps) {
+  const World world;
+  const Finished covered = world.run({"flow", "rehearse", GetParam(), "--cover"});
+  EXPECT_EQ(covered.status, 0) << covered.out << covered.err;
+  EXPECT_THAT(covered.out, HasSubstr(" ways reached in "));
+  EXPECT_THAT(covered.out, Not(HasSubstr("not reached")));
+}
+
 TEST_P(ShippedFlowTest, HasItsPage) {
   const std::string page = read_file(in_source("docs/flows/" + GetParam() + ".md"));
   EXPECT_THAT(page, HasSubstr("tertulia run " + GetParam()));

@@ -307,6 +307,10 @@ TEST_P(ServerApiTest, RolesAndFlowsGoRound) {
   EXPECT_THAT(
       base::to_text(json::value(post("/api/v1/flows/talking/preview", R"({"step":"a"})", 200))),
       HasSubstr("You are Ann."));
+  const json::object rehearsal =
+      post("/api/v1/flows/talking/rehearse", R"({"topic":"Tea","cover":true})", 200);
+  EXPECT_EQ(rehearsal.at("said").as_array().size(), 12U);
+  EXPECT_EQ(get("/api/v1/sessions").at("items").as_array().size(), 0U);
   EXPECT_EQ(ask("DELETE", "/api/v1/flows/talking").status, 204);
   EXPECT_EQ(ask("GET", "/api/v1/flows/talking").status, 404);
   EXPECT_EQ(get("/api/v1/flows/debate").at("shipped"), true);

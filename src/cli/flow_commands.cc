@@ -6,6 +6,7 @@
 #include "base/utf8.h"
 #include "cli/context.h"
 #include "cli/flow_preview.h"
+#include "cli/flow_rehearse.h"
 #include "cli/flow_source.h"
 #include "cli/terminal.h"
 #include "flow/language_schema.h"
@@ -148,6 +149,7 @@ void add_flow(CLI::App& app, Context& context) {
     return kExitDone;
   });
   add_flow_preview(*flow, context);
+  add_flow_rehearse(*flow, context);
 }
 
 }  // namespace tertulia::cli

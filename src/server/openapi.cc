@@ -40,6 +40,12 @@ constexpr std::array kSchemas = {
                 "step:str visit?:int topic?:str vars?:object cast?:object model?:str seed?:int"},
     ShortSchema{"Preview",
                 "step:str order:int request_sha256:str body:str context_snapshot:object"},
+    ShortSchema{"RehearsalWish", "topic?:str vars?:object cast?:object seed?:int cover?:bool"},
+    ShortSchema{"RehearsedWords", "order:int step:str speaker:str text:str"},
+    ShortSchema{"FlowWay", "step:str kind:str path:str way?:str reached:bool"},
+    ShortSchema{"Rehearsal",
+                "flow:str seed:int status:str stop_reason?:str calls:int said:[RehearsedWords] "
+                "ways:[FlowWay] sessions:int cut_short:bool"},
     // Sessions.
     ShortSchema{"Limits", "steps?:int rounds?:int tokens?:int cost_usd?:num time_ms?:int"},
     ShortSchema{"NewSession",

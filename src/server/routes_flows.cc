@@ -5,6 +5,7 @@
 #include "server/body.h"
 #include "service/flow_library.h"
 #include "service/flow_preview.h"
+#include "service/flow_rehearsal.h"
 #include "store/flows.h"
 
 namespace tertulia::server {
@@ -172,6 +173,26 @@ Response preview(const Api& api, const Request& request, Desk& desk) {
   return json_response(service::preview_json(*previewed));
 }
 
+Response rehearse(const Api& api, const Request& request, Desk& desk) {
+  auto name = name_of(request, desk);
+  if (!name) return problem(name.error());
+  Body body(request.body);
+  service::SessionWishes wishes;
+  wishes.topic = body.text("topic");
+  wishes.variables = body.text_map("vars");
+  wishes.roles = body.text_map("cast");
+  wishes.profile = "rehearsal";
+  wishes.seed = body.integer("seed").value_or(1);
+  const bool cover = body.boolean("cover").value_or(false);
+  if (auto refusal = body.refusal()) return *std::move(refusal);
+  auto text = service::find_flow_text(*desk.reader, *name);
+  if (!text) return problem(text.error());
+  const auto checked = service::check_flow_text(*text, surroundings(api, desk));
+  if (!checked.ok()) return refuse_flow(*text, checked);
+  return respond_with(
+      service::rehearse_json(*desk.reader, *checked.program, wishes, cover, api.providers));
+}
+
 }  // namespace
 
 void add_flow_routes(Router& router, const Api& api) {
@@ -259,6 +280,15 @@ void add_flow_routes(Router& router, const Api& api) {
               .response = "Preview",
               .handler = [&api](const Request& request, Desk& desk) {
                 return preview(api, request, desk);
+              }});
+  router.add({.method = "POST",
+              .path = "/api/v1/flows/{id}/rehearse",
+              .summary = "What a session of the flow would be like, and which of its ways it takes",
+              .tag = "flows",
+              .request = "RehearsalWish",
+              .response = "Rehearsal",
+              .handler = [&api](const Request& request, Desk& desk) {
+                return rehearse(api, request, desk);
               }});
 }
 
