@@ -198,11 +198,17 @@ base::Result<json::array> list_waiting_json(db::Connection& reader, engine::Flow
 }
 
 base::Result<JsonPage> search_messages_json(db::Connection& reader, std::string_view text,
-                                            std::optional<Id> below, std::int64_t limit) {
-  auto found = store::search_messages(reader, text, one_more(limit),
-                                      below.value_or(std::numeric_limits<Id>::max()));
+                                            std::optional<Id> below, std::int64_t limit,
+                                            std::int64_t most) {
+  const Id end = below.value_or(std::numeric_limits<Id>::max());
+  auto left = store::message_before(reader, end, most);
+  if (!left) return left.error();
+  auto found = store::search_messages(reader, text, one_more(limit), end, *left);
   if (!found) return found.error();
-  return page_of(*found, limit, found_message_json, [](const auto& each) { return each.id; });
+  JsonPage page =
+      page_of(*found, limit, found_message_json, [](const auto& each) { return each.id; });
+  if (!page.next && *left > 0) page.next = *left + 1;
+  return page;
 }
 
 }  // namespace tertulia::service

@@ -65,10 +65,13 @@ struct DocumentVersion {
                                                                 engine::FlowCache& flows,
                                                                 model::Id session);
 // [{session_id, position, role, text}]: messages that hold the text, newest first. The
-// cursor goes into `below`.
+// cursor goes into `below`. No page looks at more messages than `most`, whatever there are: it may
+// be short, or empty, and have a next one all the same.
+inline constexpr std::int64_t kMessagesAPage = 5000;
 [[nodiscard]] base::Result<JsonPage> search_messages_json(db::Connection& reader,
                                                           std::string_view text,
                                                           std::optional<model::Id> below,
-                                                          std::int64_t limit);
+                                                          std::int64_t limit,
+                                                          std::int64_t most = kMessagesAPage);
 
 }  // namespace tertulia::service

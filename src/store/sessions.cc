@@ -1,5 +1,8 @@
 #include "store/sessions.h"
 
+#include <algorithm>
+#include <set>
+
 #include "db/value.h"
 #include "store/param.h"
 #include "store/read.h"
@@ -101,11 +104,11 @@ base::Result<model::MachineState> load_machine_state(db::Connection& connection,
   return **std::move(row);
 }
 
-base::Result<std::vector<SessionSummary>> list_sessions(db::Connection& connection,
-                                                        const SessionPage& page) {
-  std::vector<SessionSummary> found;
-  const FilterParams filter(page.filter, page.below);
-  auto params = filter.list();
+namespace {
+
+base::Result<void> read_sessions(db::Connection& connection, const db::Sql& sql,
+                                 const SessionPage& page, std::vector<db::Param> params,
+                                 std::vector<SessionSummary>& found) {
   params.push_back(param(page.limit));
   const auto topic = page.topic ? std::optional(escape_like(*page.topic)) : std::nullopt;
   params.push_back(param(topic));
@@ -114,12 +117,46 @@ base::Result<std::vector<SessionSummary>> list_sessions(db::Connection& connecti
       page.created_before ? base::to_iso8601(*page.created_before) : kForEver;
   params.push_back(param(from));
   params.push_back(param(before));
-  auto done =
-      connection.each(sql::list_sessions, params, [&](const db::Row& row) -> base::Result<void> {
-        found.push_back(read_summary(row));
-        return {};
-      });
-  if (!done) return done.error();
+  return connection.each(sql, params, [&](const db::Row& row) -> base::Result<void> {
+    found.push_back(read_summary(row));
+    return {};
+  });
+}
+
+// Most sessions are finished: those are found soon among the newest. The others may be few among
+// many.
+bool are_few(const SessionFilter& filter) {
+  return !filter.statuses.empty() &&
+         std::find(filter.statuses.begin(), filter.statuses.end(),
+                   model::SessionStatus::finished) == filter.statuses.end();
+}
+
+}  // namespace
+
+base::Result<std::vector<SessionSummary>> list_sessions(db::Connection& connection,
+                                                        const SessionPage& page) {
+  std::vector<SessionSummary> found;
+  const FilterParams filter(page.filter, page.below);
+  if (!are_few(page.filter)) {
+    const db::Sql& sql = page.filter.flow ? sql::list_sessions_of_flow : sql::list_sessions;
+    if (auto done = read_sessions(connection, sql, page, filter.list(), found); !done)
+      return done.error();
+    return found;
+  }
+  for (const auto status :
+       std::set<model::SessionStatus>(page.filter.statuses.begin(), page.filter.statuses.end())) {
+    auto params = filter.list();
+    const std::string_view name = model::to_text(status);
+    params.front() = param(name);
+    if (auto done =
+            read_sessions(connection, sql::list_sessions_of_status, page, std::move(params), found);
+        !done)
+      return done.error();
+  }
+  std::sort(found.begin(), found.end(),
+            [](const auto& one, const auto& other) { return one.id > other.id; });
+  if (static_cast<std::int64_t>(found.size()) > page.limit)
+    found.resize(static_cast<std::size_t>(page.limit));
   return found;
 }
 

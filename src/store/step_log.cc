@@ -95,13 +95,24 @@ base::Result<UsageSum> sum_usage(db::Connection& connection, Id session) {
   return sum;
 }
 
+base::Result<Id> message_before(db::Connection& connection, Id below, std::int64_t others) {
+  Id found = 0;
+  auto done = connection.each(sql::select_message_before, std::vector{param(below), param(others)},
+                              [&](const db::Row& row) -> base::Result<void> {
+                                found = row.integer(0);
+                                return {};
+                              });
+  if (!done) return done.error();
+  return found;
+}
+
 base::Result<std::vector<FoundMessage>> search_messages(db::Connection& connection,
                                                         std::string_view text, std::int64_t limit,
-                                                        Id below) {
+                                                        Id below, Id above) {
   const std::string pattern = escape_like(text);
   std::vector<FoundMessage> found;
   auto done = connection.each(
-      sql::search_messages, std::vector{param(pattern), param(limit), param(below)},
+      sql::search_messages, std::vector{param(pattern), param(limit), param(below), param(above)},
       [&](const db::Row& row) -> base::Result<void> {
         found.push_back({row.integer(5), row.integer(0), row.integer(1),
                          base::parse_iso8601(row.text(2)).value_or(base::Timestamp()),

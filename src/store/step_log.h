@@ -66,10 +66,15 @@ struct FoundMessage {
   std::string role_ref;
   std::string content;
 };
-// Messages that hold the text, in any case of letters, newest first; with ids below `below`.
+// Messages that hold the text, in any case of letters, newest first; with ids between the two.
 [[nodiscard]] base::Result<std::vector<FoundMessage>> search_messages(db::Connection& connection,
                                                                       std::string_view text,
                                                                       std::int64_t limit,
-                                                                      Id below = INT64_MAX);
+                                                                      Id below = INT64_MAX,
+                                                                      Id above = 0);
+// The id of the newest message below `below` once so many `others` are left out; 0 where there are
+// no more than those.
+[[nodiscard]] base::Result<Id> message_before(db::Connection& connection, Id below,
+                                              std::int64_t others);
 
 }  // namespace tertulia::store

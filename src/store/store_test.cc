@@ -342,6 +342,9 @@ TEST_P(StoreTest, ListFiltersAndPages) {
   EXPECT_EQ(ids_of({.statuses = {SessionStatus::finished}}), Ids{});
   EXPECT_EQ(ids_of({.flow = "talk"}), (Ids{third, second, first}));
   EXPECT_EQ(ids_of({.flow = "other"}), Ids{});
+  EXPECT_EQ(ids_of({.statuses = {SessionStatus::finished, SessionStatus::running}}), Ids{second});
+  EXPECT_EQ(ids_of({.statuses = {SessionStatus::running}, .flow = "talk"}), Ids{second});
+  EXPECT_EQ(ids_of({.statuses = {SessionStatus::running}, .flow = "other"}), Ids{});
   EXPECT_EQ(ids_of({.ids = {first, third}}), (Ids{third, first}));
   EXPECT_EQ(ids_of({.ids = {first, second}, .statuses = {SessionStatus::running}}), Ids{second});
   EXPECT_EQ(ids_of({.ids = {third + 10}}), Ids{});

@@ -28,6 +28,6 @@ SELECT m.session_id, m.position, m.created_at, m.content, r.role_ref, m.id
 FROM messages m LEFT JOIN session_roles r ON r.id = m.speaker_session_role_id
 WHERE m.content ILIKE '%' || $1 || '%' ESCAPE '\'
   AND coalesce(m.position, 1) > 0
-  AND m.id < $3
+  AND m.id < $3 AND m.id > $4
 ORDER BY m.id DESC
 LIMIT $2;
