@@ -34,6 +34,14 @@ std::string printable(std::string_view text) {
   return out;
 }
 
+// What an answer is kept under.
+std::string kept_key(const Request& request) {
+  std::string key = request.path;
+  for (const auto& [name, value] : request.query)
+    key += fmt::format("\n{}:{}={}", name, value.size(), value);
+  return key;
+}
+
 // Is the tag one of a list, or is the list "*"? A weak mark is not looked at: If-None-Match is
 // compared so, and nobody was given a weak one for If-Match.
 bool has_tag(std::string_view list, std::string_view tag) {
@@ -43,13 +51,14 @@ bool has_tag(std::string_view list, std::string_view tag) {
 }  // namespace
 
 Front::Front(FrontOptions options, const Router& router, const TokenBook& tokens,
-             Readiness& readiness, Workers& workers, engine::Writer& writer,
+             Readiness& readiness, Workers& workers, Workers& scanners, engine::Writer& writer,
              std::function<void(const Answered&)> answered)
     : options_(std::move(options)),
       router_(router),
       tokens_(tokens),
       readiness_(readiness),
       workers_(workers),
+      scanners_(scanners),
       writer_(writer),
       answered_(std::move(answered)),
       guard_(options_.guard, [this](std::string_view token) { return tokens_.find(token); }),
@@ -151,7 +160,25 @@ void Front::answer(std::shared_ptr<Request> taken, std::function<void(Response)>
     return finished(request->route->handler(*request, desk));
   }
   auto shared = std::make_shared<decltype(finished)>(std::move(finished));
-  const bool taken_on = workers_.submit([this, request, shared](auto reader) {
+  Workers& workers = request->route->reads_much ? scanners_ : workers_;
+  if (request->route->reads_much && !readiness_.trouble()) {
+    auto known = kept_.find(kept_key(*request), std::chrono::steady_clock::now());
+    if (known.answer) {
+      if (known.is_to_be_renewed) {
+        const auto again = std::make_shared<Admitted>(*request);
+        again->renews = true;
+        // Where they have too much to do, it is old at last, and made for who asks then.
+        static_cast<void>(workers.submit([this, again](auto reader) {
+          bool is_good = true;
+          perform(again, reader,
+                  [&is_good](const Response& response) { is_good = response.status != 503; });
+          return is_good;
+        }));
+      }
+      return (*shared)(*std::move(known.answer));
+    }
+  }
+  const bool taken_on = workers.submit([this, request, shared](auto reader) {
     // An answer may come long after the worker has gone on to something else.
     const auto is_good = std::make_shared<std::atomic<bool>>(true);
     perform(request, reader, [shared, is_good](Response response) {
@@ -197,9 +224,22 @@ void Front::perform(const std::shared_ptr<Admitted>& request, base::Result<db::C
     return route.async(*request, desk, [explained, respond = std::move(respond)](Response later) {
       respond(explained(std::move(later)));
     });
-  Response response = explained(route.handler(*request, desk));
+  Response response = explained(route.reads_much ? answer_kept(*request, desk)
+                                                 : route.handler(*request, desk));
   if (has_key) settle_key(*request, key, response);
   respond(std::move(response));
+}
+
+Response Front::answer_kept(const Admitted& request, Desk& desk) {
+  const std::string key = kept_key(request);
+  const auto begin = std::chrono::steady_clock::now();
+  if (!request.renews)  // it may have been made while this one waited
+    if (auto known = kept_.find(key, begin); known.answer && !known.is_to_be_renewed)
+      return *std::move(known.answer);
+  Response response = request.route->handler(request, desk);
+  const auto end = std::chrono::steady_clock::now();
+  if (response.status == 200) kept_.keep(key, response, end - begin, end);
+  return response;
 }
 
 std::optional<Response> Front::claim_key(const Admitted& request, const std::string& key) {

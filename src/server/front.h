@@ -14,6 +14,7 @@
 #include "llm/token_bucket.h"
 #include "server/door.h"
 #include "server/guard.h"
+#include "server/kept_answers.h"
 #include "server/readiness.h"
 #include "server/router.h"
 #include "server/token_book.h"
@@ -36,9 +37,10 @@ struct Answered {
 
 class Front final : public Door {
  public:
-  // All outlive it. `answered` is called on any thread.
+  // All outlive it. `scanners` do what reads much. `answered` is called on any thread.
   Front(FrontOptions options, const Router& router, const TokenBook& tokens, Readiness& readiness,
-        Workers& workers, engine::Writer& writer, std::function<void(const Answered&)> answered);
+        Workers& workers, Workers& scanners, engine::Writer& writer,
+        std::function<void(const Answered&)> answered);
 
   [[nodiscard]] Admission admit(const Head& head) override;
   void answer(std::shared_ptr<Request> request, std::function<void(Response)> respond) override;
@@ -49,12 +51,15 @@ class Front final : public Door {
     const Route* route = nullptr;
     base::SteadyTime since;
     bool is_head = false;
+    bool renews = false;  // is made anew for KeptAnswers
     std::vector<std::pair<std::string, std::string>> cors;
   };
   [[nodiscard]] Admission refused(const Admitted& request, Response response);
   [[nodiscard]] std::optional<Response> refuse_rate(const Caller& caller);
   void perform(const std::shared_ptr<Admitted>& request, base::Result<db::Connection*> reader,
                Respond respond);
+  // The answer of a route that reads much.
+  [[nodiscard]] Response answer_kept(const Admitted& request, Desk& desk);
   // The stored answer, or that the key cannot be used; nothing where the request is to be done.
   [[nodiscard]] std::optional<Response> claim_key(const Admitted& request, const std::string& key);
   void settle_key(const Admitted& request, const std::string& key, const Response& response);
@@ -67,6 +72,7 @@ class Front final : public Door {
   const TokenBook& tokens_;
   Readiness& readiness_;
   Workers& workers_;
+  Workers& scanners_;
   engine::Writer& writer_;
   const std::function<void(const Answered&)> answered_;
   const Guard guard_;
@@ -74,6 +80,7 @@ class Front final : public Door {
   std::atomic<std::uint64_t> last_id_ = 0;
   std::mutex rates_mutex_;
   std::map<std::string, llm::TokenBucket> rates_;
+  KeptAnswers kept_;
   std::mutex edits_mutex_;  // an If-Match and the edit that it allows are one
 };
 

@@ -48,6 +48,9 @@ struct Route {
   bool needs_database = true;
   // Answers, with a null reader, also while the database cannot be worked with.
   bool answers_in_trouble = false;
+  // Reads so many rows that it is done beside the others, one at a time, and its answer is given
+  // again for a while (KeptAnswers).
+  bool reads_much = false;
   std::size_t max_body = std::size_t{1} << 20;
   Handler handler = {};
   AsyncHandler async = {};  // instead of `handler`

@@ -236,6 +236,7 @@ void add_session_routes(Router& router, const Api& api) {
               .tag = "sessions",
               .query = selection_parameters(),
               .response = "Stats",
+              .reads_much = true,
               .handler = [](const Request& request, Desk& desk) {
                 auto selection = selection_of(request);
                 if (!selection) return problem(selection.error());

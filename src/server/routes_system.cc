@@ -140,6 +140,7 @@ void add_system_routes(Router& router, const Api& api) {
               .summary = "What all sessions have used",
               .tag = "system",
               .response = "Stats",
+              .reads_much = true,
               .handler = [](const Request&, Desk& desk) {
                 auto stats = service::load_session_stats(*desk.reader, {});
                 if (!stats) return problem(stats.error());

@@ -23,6 +23,8 @@ constexpr seconds kCallsStop{2};
 constexpr milliseconds kAnswersFinish{1500};
 constexpr std::size_t kMostWaiting = 1000;  // requests, for a worker
 constexpr int kSecondsBetweenPickUps = 5;
+constexpr std::size_t kMostScansWaiting = 100;
+constexpr int kScanNiceness = 10;
 
 std::string with_port(const std::string& host, std::uint16_t port) {
   const bool is_v6 = host.find(':') != std::string::npos;
@@ -85,6 +87,7 @@ struct Server::Parts {
   std::unique_ptr<Hub> hub;
   std::unique_ptr<db::Connection> watch_reader;  // the looking thread's
   std::unique_ptr<Workers> workers;
+  std::unique_ptr<Workers> scanners;  // for what reads much
   std::unique_ptr<Api> api;
   Router router;
   std::unique_ptr<Front> front;
@@ -141,6 +144,7 @@ base::Result<std::unique_ptr<Server>> Server::start(ServerOptions options) {
   if (!hub) return hub.error();
   all.hub = *std::move(hub);
   all.workers = std::make_unique<Workers>(wanted.location, wanted.workers, kMostWaiting);
+  all.scanners = std::make_unique<Workers>(wanted.location, 1, kMostScansWaiting, kScanNiceness);
   all.api = std::make_unique<Api>(
       Api{.engine = *all.engine,
           .stage = *all.stage,
@@ -175,7 +179,7 @@ base::Result<std::unique_ptr<Server>> Server::start(ServerOptions options) {
                                             !wanted.environment_token.empty(),
                              .scheme = wanted.certificate_file.empty() ? "http" : "https"},
                    .requests_a_minute = wanted.requests_a_minute},
-      all.router, all.tokens, all.readiness, *all.workers, all.engine->writer(),
+      all.router, all.tokens, all.readiness, *all.workers, *all.scanners, all.engine->writer(),
       [&all](const Answered& answered) {
         all.metrics.answered(answered.route == nullptr ? "" : answered.route->path, answered.method,
                              answered.status, std::chrono::duration<double>(answered.time).count());
@@ -212,6 +216,8 @@ void Server::stop() {
   }
   all.hub->stop();
   all.listener->stop(kAnswersFinish);
+  all.scanners->drop_waiting();
+  all.scanners->stop();
   all.workers->stop();
   all.listener.reset();
   all.front.reset();
@@ -220,6 +226,7 @@ void Server::stop() {
   all.engine.reset();  // its last callbacks go to the stage, and that may ask a worker
   all.stage.reset();
   all.api.reset();
+  all.scanners.reset();
   all.workers.reset();
 }
 

@@ -1,9 +1,12 @@
 #include "server/workers.h"
 
+#include <sys/resource.h>
+#include <unistd.h>
+
 namespace tertulia::server {
 
-Workers::Workers(db::Location location, int threads, std::size_t most_waiting)
-    : location_(std::move(location)), most_waiting_(most_waiting) {
+Workers::Workers(db::Location location, int threads, std::size_t most_waiting, int niceness)
+    : location_(std::move(location)), most_waiting_(most_waiting), niceness_(niceness) {
   for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { work(); });
 }
 
@@ -19,6 +22,12 @@ void Workers::stop() {
   wake_.notify_all();
   for (auto& thread : threads_)
     if (thread.joinable()) thread.join();
+}
+
+void Workers::drop_waiting() {
+  std::deque<Job> dropped;
+  const std::lock_guard lock(mutex_);
+  dropped.swap(jobs_);
 }
 
 bool Workers::submit(Job job) {
@@ -37,6 +46,9 @@ std::size_t Workers::waiting() const {
 }
 
 void Workers::work() {
+  // Linux counts it for each thread. Where it is refused they are as all others.
+  if (niceness_ > 0)
+    static_cast<void>(::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), niceness_));
   std::unique_ptr<db::Connection> connection;
   for (;;) {
     Job job;

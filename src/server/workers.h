@@ -21,7 +21,8 @@ class Workers final {
   // the next job gets another connection.
   using Job = std::function<bool(base::Result<db::Connection*>)>;
 
-  Workers(db::Location location, int threads, std::size_t most_waiting);
+  // `niceness`: above 0, they give way to all other threads of the machine.
+  Workers(db::Location location, int threads, std::size_t most_waiting, int niceness = 0);
   // Does what waits, closes the connections and joins.
   ~Workers();
   Workers(const Workers&) = delete;
@@ -31,12 +32,15 @@ class Workers final {
   [[nodiscard]] bool submit(Job job);
   [[nodiscard]] std::size_t waiting() const;
   void stop();
+  // Forgets what waits: nobody is there any more to be answered.
+  void drop_waiting();
 
  private:
   void work();
 
   const db::Location location_;
   const std::size_t most_waiting_;
+  const int niceness_;
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<Job> jobs_;
