@@ -8,6 +8,9 @@ namespace {
 namespace json = base::json;
 using model::StepStatus;
 
+// Room in an event's object for what it has at most, so that it does not grow again and again.
+constexpr std::size_t kMostMembers = 10;
+
 std::optional<std::string> text_or_nothing(const std::string& text) {
   if (text.empty()) return {};
   return text;
@@ -160,7 +163,9 @@ class Builder final {
   Event& announce(Event::Type type) {
     built_.announcements.push_back(
         {.id = 0, .type = type, .session_id = session_.id, .time = facts_.now, .data = {}});
-    return built_.announcements.back();
+    Event& event = built_.announcements.back();
+    event.data.reserve(kMostMembers);
+    return event;
   }
 
   const flow::Instruction& instruction(int index) const {
@@ -205,6 +210,7 @@ class Builder final {
   void announce_message(const flow::Say& say) {
     if (!facts_.announce) return;
     json::object message;
+    message.reserve(kMostMembers);
     // Inside a parallel it has none yet: message.placed tells it.
     if (say.position != 0) message["position"] = say.position;
     message["order"] = say.order;

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <boost/json/array.hpp>
+#include <boost/json/monotonic_resource.hpp>
 #include <map>
 
 #include "store/session_events.h"
@@ -19,16 +21,20 @@ bool is_of_completed_row(const Event& event) {
   return status != nullptr && status->is_string() && status->get_string() == "completed";
 }
 
-json::object without_repetition(const Event& event) {
-  json::object stored;
+json::object without_repetition(const Event& event, const json::storage_ptr& storage) {
+  json::object stored(storage);
+  stored.reserve(event.data.size() + 1);
   stored["type"] = event_name(event.type);
   for (const auto& member : event.data) {
     if (member.key() == "result_data" && is_of_completed_row(event)) continue;
     if (member.key() == "message" && member.value().is_object()) {
-      json::object message;
-      // Null holds the text's place among the members.
-      for (const auto& part : member.value().get_object())
-        message[part.key()] = part.key() == "text" ? json::value(nullptr) : part.value();
+      json::object message(storage);
+      message.reserve(member.value().get_object().size());
+      for (const auto& part : member.value().get_object()) {
+        json::value& kept = message[part.key()];
+        // Null holds the text's place among the members.
+        if (part.key() != "text") kept = part.value();
+      }
       stored["message"] = std::move(message);
       continue;
     }
@@ -61,9 +67,12 @@ std::int64_t order_to_read(const Event& event) {
 }  // namespace
 
 std::string to_record(const std::vector<Event>& events) {
-  json::array all;
+  // A commit's events are small: they need no memory of the heap on their way to text.
+  unsigned char buffer[8192];
+  json::monotonic_resource memory(buffer, sizeof buffer);
+  json::array all(&memory);
   all.reserve(events.size());
-  for (const Event& event : events) all.push_back(without_repetition(event));
+  for (const Event& event : events) all.push_back(without_repetition(event, &memory));
   return base::to_text(json::value(std::move(all)));
 }
 

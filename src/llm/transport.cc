@@ -6,12 +6,14 @@
 #include <atomic>
 #include <mutex>
 #include <new>
+#include <optional>
 #include <set>
 #include <unordered_map>
 #include <utility>
 
 #include "base/log.h"
 #include "llm/exchange.h"
+#include "llm/poller.h"
 
 namespace tertulia::llm {
 namespace {
@@ -77,8 +79,9 @@ class Transport::Loop final : public std::enable_shared_from_this<Transport::Loo
   bool stopping_ = false;
   std::thread thread_;
 
-  // The thread's own; `multi_` is made before it starts and may be woken under the mutex.
+  // The thread's own; both are made before it starts, and the poller is woken under the mutex.
   std::unique_ptr<CURLM, FreeMulti> multi_;
+  std::optional<Poller> poller_;
   std::unordered_map<std::uint64_t, Job> jobs_;
   std::set<std::pair<Time, std::uint64_t>> alarms_;
   std::vector<std::uint64_t> hastened_;  // exchanges whose deadline has moved nearer
@@ -115,6 +118,7 @@ std::unique_ptr<Call> Transport::Loop::submit(Command command) {
       initialise_curl();
       multi_.reset(curl_multi_init());
       if (!multi_) throw std::bad_alloc();
+      poller_.emplace(multi_.get());
       thread_ = std::thread([this] { run(); });
     }
   }
@@ -130,7 +134,7 @@ void Transport::Loop::enqueue(Command command) {
   if (stopping_) return;  // then all jobs are being cancelled anyway
   const bool first = commands_.empty();
   commands_.push_back(std::move(command));
-  if (first) curl_multi_wakeup(multi_.get());
+  if (first) poller_->wake();
 }
 
 void Transport::Loop::stop() {
@@ -138,7 +142,7 @@ void Transport::Loop::stop() {
     const std::scoped_lock lock(mutex_);
     stopping_ = true;
     if (!thread_.joinable()) return;
-    curl_multi_wakeup(multi_.get());
+    poller_->wake();
   }
   thread_.join();
 }
@@ -150,13 +154,10 @@ void Transport::Loop::run() {
       const std::scoped_lock lock(mutex_);
       if (stopping_) break;
     }
-    int running = 0;
-    if (const CURLMcode code = curl_multi_perform(multi_.get(), &running); code != CURLM_OK)
-      spdlog::error("transport: {}", curl_multi_strerror(code));
+    poller_->wait_and_perform(wait_ms());
     read_results();
     rearm_hastened();
     ring_alarms();
-    curl_multi_poll(multi_.get(), nullptr, 0, wait_ms(), nullptr);
   }
   perform_commands();
   cancel_all();
@@ -260,7 +261,6 @@ void Transport::Loop::cancel_all() {
     finish(jobs_.begin()->first, {.why = Ending::Why::cancelled, .error = "cancelled"});
 }
 
-// curl_multi_poll heeds libcurl's own timers by itself.
 int Transport::Loop::wait_ms() const {
   constexpr milliseconds kLongest{60'000};
   if (alarms_.empty()) return static_cast<int>(kLongest.count());
