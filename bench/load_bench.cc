@@ -138,12 +138,12 @@ void measure_load(const ServerBenchOptions& options) {
   Spread loaded = steps_between(made.path, ids.front(), loaded_from, loaded_to);
   fmt::print(
       "  steps without reads: {}\n  steps with reads:    {}\n  slowest with reads {:.3f} of the "
-      "median without, p99 {:.3f} (wanted 1.2 at most)\n  server {:.2f} and {:.2f} of a core, {:.0f} "
+      "median without, p99 {:.3f} (wanted 1.2 at most)\n  server {:.2f} and {:.2f} of a core, "
+      "{:.0f} "
       "MB resident at most; the model late by {:.1f} and {:.1f} ms at most, requests sent late by "
       "{:.1f} ms at most\n",
-      quiet.shown(), loaded.shown(), loaded.most() / quiet.at(0.5),
-      loaded.at(0.99) / quiet.at(0.5), quiet_cpu, loaded_cpu, peak, quiet_lateness,
-      loaded_lateness, sent_late);
+      quiet.shown(), loaded.shown(), loaded.most() / quiet.at(0.5), loaded.at(0.99) / quiet.at(0.5),
+      quiet_cpu, loaded_cpu, peak, quiet_lateness, loaded_lateness, sent_late);
   end_left_sessions(made.path);
 }
 
@@ -205,7 +205,8 @@ void measure_readers(const ServerBenchOptions& options) {
   std::set<std::int64_t> lasts;
   for (const Reader& reader : readers) lasts.insert(reader.last);
   fmt::print(
-      "  {} readers had all; {} different counts of events (wanted 1): {} each\n  {} durable events "
+      "  {} readers had all; {} different counts of events (wanted 1): {} each\n  {} durable "
+      "events "
       "read, {} out of order, twice or missing; {} reconnections; {} tokens\n  {:.1f} s, server "
       "{:.2f} of a core, {:.0f} MB resident at most\n",
       over, lasts.size(), *lasts.rbegin(), durable, wrong, breaks, tokens, took,

@@ -67,8 +67,8 @@ void copy_rows(Sqlite& db, const std::string& table, int copies,
   std::string columns, values;
   const int count = db.number(fmt::format("SELECT count(*) FROM pragma_table_info('{}')", table));
   for (int i = 0; i < count; ++i) {
-    const std::string name = db.text(
-        fmt::format("SELECT name FROM pragma_table_info('{}') WHERE cid = {}", table, i));
+    const std::string name =
+        db.text(fmt::format("SELECT name FROM pragma_table_info('{}') WHERE cid = {}", table, i));
     const auto found = changed.find(name);
     columns += fmt::format("{}\"{}\"", i == 0 ? "" : ", ", name);
     values += (i == 0 ? "" : ", ") +
@@ -91,18 +91,20 @@ void copy_sessions(Sqlite& db, int copies) {
   const std::string role = moved("id", "session_roles");
   const std::string call = moved("id", "model_calls");
   const std::string event = moved("id", "session_events");
-  const std::string message_id =
-      fmt::format("CASE WHEN t.result_data LIKE '{{\"message_id\":%' THEN json_set(t.result_data, "
-                  "'$.message_id', json_extract(t.result_data, '$.message_id') + n.k * {}) ELSE "
-                  "t.result_data END",
-                  db.number("SELECT max(id) FROM messages"));
+  const std::string message_id = fmt::format(
+      "CASE WHEN t.result_data LIKE '{{\"message_id\":%' THEN json_set(t.result_data, "
+      "'$.message_id', json_extract(t.result_data, '$.message_id') + n.k * {}) ELSE "
+      "t.result_data END",
+      db.number("SELECT max(id) FROM messages"));
   const std::string parent = moved("parent_log_id", "step_execution_logs", "id");
   const std::string log_id = moved("log_id", "step_execution_logs", "id");
   const std::string speaker = moved("speaker_session_role_id", "session_roles", "id");
   const std::string target = moved("target_session_role_id", "session_roles", "id");
   // What the copies' ids were counted from must not change meanwhile: all of it was read above.
   const std::string own = moved("id", "sessions");
-  copy_rows(db, "sessions", copies, {{"id", own}, {"topic", "t.topic || ' No ' || n.k"},
+  copy_rows(db, "sessions", copies,
+            {{"id", own},
+             {"topic", "t.topic || ' No ' || n.k"},
              {"status", "CASE WHEN n.k % 20 = 0 THEN 'paused' ELSE t.status END"},
              {"stop_reason", "CASE WHEN n.k % 20 = 0 THEN 'asked' ELSE t.stop_reason END"}});
   copy_rows(db, "session_roles", copies, {{"id", role}, {"session_id", session}});
@@ -157,8 +159,8 @@ ManySessions make_many_sessions(const std::string& folder, int sessions) {
       db.run("PRAGMA wal_checkpoint(TRUNCATE)");
     }
     std::ofstream(marker) << version;
-    fmt::print("  made in {:.0f} s\n", std::chrono::duration<double>(
-                                           std::chrono::steady_clock::now() - begin).count());
+    fmt::print("  made in {:.0f} s\n",
+               std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
   }
   end_left_sessions(made.path);  // of a benchmark that was broken off
   Sqlite db(made.path);

@@ -57,7 +57,8 @@ Served::Served(const std::string& database, const std::vector<std::string>& argu
   start_ms_ =
       std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
   const auto at = line.find("http://127.0.0.1:");
-  if (at == std::string::npos) give_up(fmt::format("the server did not start: see {}.log", database));
+  if (at == std::string::npos)
+    give_up(fmt::format("the server did not start: see {}.log", database));
   port_ = static_cast<std::uint16_t>(std::atoi(line.c_str() + at + 17));
 }
 

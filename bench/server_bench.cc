@@ -33,10 +33,10 @@ void store_flow(Clients& clients, const std::string& name, int steps) {
 std::vector<std::int64_t> make_sessions(Clients& clients, const std::string& flow, int count) {
   std::vector<std::int64_t> ids;
   for (int i = 0; i < count; ++i)
-    ids.push_back(integer_in(
-        clients.ask("POST", "/api/v1/sessions",
-                    fmt::format(R"({{"flow": "{}", "autostart": false}})", flow)),
-        "id"));
+    ids.push_back(
+        integer_in(clients.ask("POST", "/api/v1/sessions",
+                               fmt::format(R"({{"flow": "{}", "autostart": false}})", flow)),
+                   "id"));
   return ids;
 }
 

@@ -10,7 +10,7 @@ namespace tertulia::bench {
 
 struct ServerBenchOptions {
   std::string folder = "build/bench-data/server";
-  int sessions = 200;    // that run at once
+  int sessions = 200;  // that run at once
   int stored = 100'000;
   int readers = 1000;
   int seconds = 20;

@@ -224,8 +224,8 @@ void Front::perform(const std::shared_ptr<Admitted>& request, base::Result<db::C
     return route.async(*request, desk, [explained, respond = std::move(respond)](Response later) {
       respond(explained(std::move(later)));
     });
-  Response response = explained(route.reads_much ? answer_kept(*request, desk)
-                                                 : route.handler(*request, desk));
+  Response response =
+      explained(route.reads_much ? answer_kept(*request, desk) : route.handler(*request, desk));
   if (has_key) settle_key(*request, key, response);
   respond(std::move(response));
 }

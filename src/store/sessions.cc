@@ -117,10 +117,12 @@ base::Result<void> read_sessions(db::Connection& connection, const db::Sql& sql,
       page.created_before ? base::to_iso8601(*page.created_before) : kForEver;
   params.push_back(param(from));
   params.push_back(param(before));
-  return connection.each(sql, params, [&](const db::Row& row) -> base::Result<void> {
+  auto done = connection.each(sql, params, [&](const db::Row& row) -> base::Result<void> {
     found.push_back(read_summary(row));
     return {};
   });
+  if (!done) return done.error();
+  return {};
 }
 
 // Most sessions are finished: those are found soon among the newest. The others may be few among
