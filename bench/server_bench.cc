@@ -98,7 +98,7 @@ int main(int argc, char** argv) {
     if (value != nullptr && word == "--only") {
       only = value;
     } else if (value != nullptr && word == "--dir") {
-      options.folder = std::string(value) + "/server";
+      options.folder = value;
     } else if (!number("--sessions", options.sessions) && !number("--stored", options.stored) &&
                !number("--readers", options.readers) && !number("--seconds", options.seconds) &&
                !number("--rate", options.rate)) {

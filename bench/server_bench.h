@@ -9,7 +9,7 @@
 namespace tertulia::bench {
 
 struct ServerBenchOptions {
-  std::string folder = "build/bench-data/server";
+  std::string folder = "build/bench-server";
   int sessions = 200;  // that run at once
   int stored = 100'000;
   int readers = 1000;
