@@ -66,9 +66,8 @@ base::Result<int> rehearse(Context& context, const RehearseOptions& options) {
   wishes.profile = "rehearsal";
   if (options.has_topic) wishes.topic = options.topic;
   wishes.seed = options.seed;
-  auto rehearsal =
-      service::rehearse_json(**reader, *checked.program, wishes, options.cover,
-                             context.providers());
+  auto rehearsal = service::rehearse_json(**reader, *checked.program, wishes, options.cover,
+                                          context.providers());
   if (!rehearsal) return rehearsal.error();
   if (context.json) {
     print_json(*rehearsal);

@@ -44,6 +44,7 @@ class Asking final {
   [[nodiscard]] const base::json::object& context_snapshot() const {
     return prepared_->context_snapshot;
   }
+  [[nodiscard]] const llm::Request& request() const { return prepared_->request; }
   // The limit that the call could exceed, with what is spent and what the other calls under way may
   // take; and why, for people.
   struct Excess {

@@ -93,9 +93,9 @@ void WayNotes::note_closing(int instruction, const flow::Closing& closing) {
   const auto& goes = closing.loop_check_result;
   if (std::holds_alternative<flow::LoopCheck>(step.step)) {
     if (!goes) return;  // it was left early
-    taken_.insert({instruction, *goes                               ? "again"
+    taken_.insert({instruction, *goes                             ? "again"
                                 : closing.data.contains("at_max") ? "at_max"
-                                                                   : "condition"});
+                                                                  : "condition"});
     return;
   }
   if (closing.condition_evaluation)

@@ -50,8 +50,8 @@ struct FlowCoverage {
 
 // Rehearses the flow again and again, and forces the outcomes of its conditions, until each way is
 // taken that forcing comes to: breadth first, from the session as it goes by itself. What is left
-// cannot be reached, whatever the conditions say. A forced outcome holds for all of its session, and
-// judges are not asked where it is forced.
+// cannot be reached, whatever the conditions say. A forced outcome holds for all of its session,
+// and judges are not asked where it is forced.
 [[nodiscard]] base::Result<FlowCoverage> cover_flow(const CastingCall& call,
                                                     const ProfileSource& profiles,
                                                     const RoleSource& roles,

@@ -11,10 +11,12 @@
 
 #include <chrono>
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 
+#include "llm/provider.h"
 #include "model/rows.h"
 
 namespace tertulia::engine {
@@ -52,17 +54,29 @@ struct ObservedStep {
   bool again = false;  // it had been closed before, as failed, and was tried again
 };
 
+// What a call was about: words of people and models, and of the flow.
+struct CallContent {
+  std::string system;
+  std::vector<llm::Turn> turns;
+  std::string answer;  // as far as it came
+};
+
 // An attempt at a call to a model, as it is recorded.
 struct ObservedCall {
   std::int64_t order = 0;
   std::string role;
   std::string requested_model;  // as the profile names it; `call.model` is as the server does
   model::ModelCall call;        // id and log_id are not set
+  // Null unless the observer wants it, and of calls whose process died.
+  std::shared_ptr<const CallContent> content = nullptr;
 };
 
 class Observer {
  public:
   virtual ~Observer() = default;
+
+  // Whether calls are told with their content; always the same.
+  [[nodiscard]] virtual bool wants_content() const { return false; }
 
   virtual void session_begun(const ObservedSession&) {}
   virtual void session_ended(const ObservedSession&, const ObservedEnd&) {}

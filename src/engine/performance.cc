@@ -168,6 +168,7 @@ void Performance::look_at_arrivals() {
     if (found == askings_.end() || found->second.number != arrived.number) continue;
     Asking& asking = found->second;
     asking.drop_call();
+    if (reporter_) reporter_->keep_content(arrived.order, asking.request(), arrived.answer.text);
     const flow::Strand* strand = state_.strand_of(arrived.order);
     if (strand == nullptr || strand->open->status != model::StepStatus::running) {
       // Another branch has ended the block: the call was made all the same.

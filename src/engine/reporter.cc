@@ -13,6 +13,7 @@ Reporter::Reporter(Observer& observer, const SessionData& session, const flow::S
                    std::int64_t token, base::Timestamp now)
     : observer_(observer),
       session_(session),
+      wants_content_(observer.wants_content()),
       observed_{.id = session.id,
                 .seed = session.seed,
                 .flow = session.flow_name,
@@ -37,6 +38,13 @@ Reporter::Reporter(Observer& observer, const SessionData& session, const flow::S
   observer_.session_begun(observed_);
 }
 
+void Reporter::keep_content(std::int64_t order, const llm::Request& request,
+                            const std::string& answer) {
+  if (!wants_content_) return;
+  contents_[order] = std::make_shared<const CallContent>(
+      CallContent{.system = request.system, .turns = request.turns, .answer = answer});
+}
+
 std::shared_ptr<const Reporter::Report> Reporter::note(const std::vector<flow::Effect>& effects,
                                                        const std::vector<store::CallMade>& calls,
                                                        const flow::State& state,
@@ -52,6 +60,7 @@ std::shared_ptr<const Reporter::Report> Reporter::note(const std::vector<flow::E
                              .role = role,
                              .requested_model = requested_model(made.call, role),
                              .call = made.call});
+    if (auto kept = contents_.extract(made.order)) report->calls.back().content = kept.mapped();
   }
   for (const flow::Effect& effect : effects) {
     const auto* opened = std::get_if<flow::OpenRow>(&effect);

@@ -19,6 +19,10 @@ class Reporter final {
   Reporter(Observer& observer, const SessionData& session, const flow::State& state,
            std::int64_t token, base::Timestamp now);
 
+  // The call of this row that has come to an end, for the commit that is noted next. Costs nothing
+  // where the observer does not want it.
+  void keep_content(std::int64_t order, const llm::Request& request, const std::string& answer);
+
   // What one commit holds of steps and calls.
   struct Report {
     std::vector<ObservedStep> steps;
@@ -49,8 +53,10 @@ class Reporter final {
 
   Observer& observer_;
   const SessionData& session_;
+  const bool wants_content_;
   const ObservedSession observed_;
   std::map<std::int64_t, OpenRow> open_;  // by order
+  std::map<std::int64_t, std::shared_ptr<const CallContent>> contents_;
 };
 
 }  // namespace tertulia::engine

@@ -12,6 +12,10 @@ class Observers final : public engine::Observer {
  public:
   explicit Observers(std::vector<engine::Observer*> observers) : all_(std::move(observers)) {}
 
+  [[nodiscard]] bool wants_content() const override {
+    return std::any_of(all_.begin(), all_.end(),
+                       [](const auto* each) { return each->wants_content(); });
+  }
   void session_begun(const engine::ObservedSession& session) override {
     for (auto* each : all_) each->session_begun(session);
   }

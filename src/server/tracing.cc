@@ -29,6 +29,15 @@ std::string performance_id(const std::string& identity, const engine::ObservedSe
   return span_id(identity, fmt::format("performance {}", session.token));
 }
 
+// Messages as the conventions' JSON schemas have them.
+json::object text_part(const std::string& text) {
+  return {{"type", "text"}, {"content", text}};
+}
+
+json::object message(std::string_view role, const std::string& text) {
+  return {{"role", role}, {"parts", json::array{text_part(text)}}};
+}
+
 std::string nanoseconds(base::Timestamp time) {
   return fmt::format(
       "{}", std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count());
@@ -116,6 +125,22 @@ std::optional<std::vector<std::pair<std::string, std::string>>> parse_pairs(std:
   return pairs;
 }
 
+// The prompt and the answer, as attributes of JSON text.
+void put_content(Attributes& attributes, const engine::CallContent& content,
+                 const std::optional<std::string>& finish_reason) {
+  if (!content.system.empty())
+    attributes.text("gen_ai.system_instructions",
+                    base::to_text(json::array{text_part(content.system)}));
+  json::array asked;
+  for (const llm::Turn& turn : content.turns)
+    asked.push_back(message(turn.kind == llm::Turn::Kind::user ? "user" : "assistant", turn.text));
+  attributes.text("gen_ai.input.messages", base::to_text(std::move(asked)));
+  if (content.answer.empty()) return;
+  json::object answer = message("assistant", content.answer);
+  answer["finish_reason"] = finish_reason.value_or("error");
+  attributes.text("gen_ai.output.messages", base::to_text(json::array{std::move(answer)}));
+}
+
 base::Error no_sense(std::string_view name, std::string_view wanted) {
   return {.code = base::Code::invalid,
           .message = fmt::format("the environment variable {} must be {}", name, wanted),
@@ -179,11 +204,19 @@ base::Result<TracingOptions> tracing_options(const Variable& variable) {
     }
   }
   options.resource.emplace_back("service.name", service.empty() ? "tertulia" : service);
+
+  const char* content = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT";
+  const std::string wanted = value(content);
+  if (!wanted.empty() && wanted != "true" && wanted != "false")
+    return no_sense(content, "true or false");
+  options.has_content = wanted == "true";
   return options;
 }
 
 Tracing::Tracing(TracingOptions options, std::string_view version, std::string_view node)
-    : database_(options.database), exporter_(exporter_options(options, version, node)) {}
+    : database_(options.database),
+      has_content_(options.has_content),
+      exporter_(exporter_options(options, version, node)) {}
 
 std::string Tracing::identity(const engine::ObservedSession& session) const {
   return fmt::format("{}\n{}\n{}", database_, session.id, session.seed);
@@ -279,6 +312,7 @@ void Tracing::call_ended(const engine::ObservedSession& session,
     attributes.real("tertulia.call.first_token_seconds",
                     static_cast<double>(*call.first_token_ms) / 1000.0);
   if (call.cost_usd) attributes.real("tertulia.call.cost_usd", *call.cost_usd);
+  if (observed.content) put_content(attributes, *observed.content, call.finish_reason);
   exporter_.add(span.to_json(whole));
 }
 

@@ -99,12 +99,14 @@ class TracingTest : public testing::Test {
     must(engine->perform_and_wait(session_, wish));
   }
   TracingOptions options() {
-    return must(tracing_options(variables({
+    auto common = must(tracing_options(variables({
         {"OTEL_EXPORTER_OTLP_ENDPOINT", collector_.address() + "/"},
         {"OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20secret, x-tenant = a%2Cb"},
         {"OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test,service.name=other"},
         {"OTEL_SERVICE_NAME", "talks"},
     })));
+    common.has_content = has_content_;
+    return common;
   }
   double count(const std::string& query) { return std::stod(fixture_.rows(query).at(0)); }
   // Every span's parent was seen too, but for `roots` that have none.
@@ -129,7 +131,35 @@ class TracingTest : public testing::Test {
   test::ModelServer collector_{
       [](const test::ReceivedRequest&, test::Reply& reply) { reply.answer(200, "{}"); }};
   model::Id session_ = 0;
+  bool has_content_ = false;
 };
+
+TEST_F(TracingTest, WhatIsSaidIsSentWhereThatIsAskedFor) {
+  has_content_ = true;
+  perform(kBranchingFlow);
+  std::vector<std::string> answers;
+  for (const auto& [id, span] : read_spans(collector_)) {
+    const auto text = [&span = span](const char* attribute) {
+      const json::value value = must(base::parse_json(span.attributes.at(attribute)));
+      return must(base::parse_json(std::string(value.at("stringValue").as_string())));
+    };
+    if (!span.name.starts_with("chat ")) {
+      EXPECT_EQ(span.attributes.count("gen_ai.input.messages"), 0u);
+      continue;
+    }
+    EXPECT_THAT(base::to_text(text("gen_ai.system_instructions")),
+                HasSubstr(R"([{"type":"text","content":")"));
+    const json::value asked = text("gen_ai.input.messages");
+    EXPECT_EQ(asked.at(0).at("role"), "user");
+    EXPECT_EQ(asked.at(0).at("parts").at(0).at("type"), "text");
+    const json::value answer = text("gen_ai.output.messages");
+    EXPECT_EQ(answer.at(0).at("role"), "assistant");
+    EXPECT_EQ(answer.at(0).at("finish_reason"), "stop");
+    answers.emplace_back(answer.at(0).at("parts").at(0).at("content").as_string());
+  }
+  EXPECT_THAT(answers, testing::IsSupersetOf(fixture_.rows("SELECT content FROM messages")));
+  EXPECT_EQ(answers.size(), count("SELECT count(*) FROM model_calls"));
+}
 
 TEST_F(TracingTest, ASessionIsATreeOfStepsAndCalls) {
   perform(kBranchingFlow);
@@ -320,6 +350,18 @@ TEST(TracingOptions, AreOffWithoutAnEndpoint) {
             "");
 }
 
+TEST(TracingOptions, ContentIsSentOnlyWhereItIsAskedFor) {
+  const auto has_content = [](const char* value) {
+    return must(tracing_options(
+                    variables({{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318"},
+                               {"OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", value}})))
+        .has_content;
+  };
+  EXPECT_FALSE(has_content(""));
+  EXPECT_FALSE(has_content("false"));
+  EXPECT_TRUE(has_content("true"));
+}
+
 TEST(TracingOptions, TheOwnEndpointIsTakenAsItIs) {
   const auto options =
       must(tracing_options(variables({{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318"},
@@ -346,6 +388,7 @@ TEST(TracingOptions, SayWhichVariableHasNoSenseAndNotItsValue) {
   refuse("OTEL_EXPORTER_OTLP_HEADERS", "authorization=s3cret%0d%0aHost: x");
   refuse("OTEL_EXPORTER_OTLP_HEADERS", "authorization=s3cret%zz");
   refuse("OTEL_RESOURCE_ATTRIBUTES", "=s3cret");
+  refuse("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "s3cret");
 }
 
 }  // namespace

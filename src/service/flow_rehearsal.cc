@@ -55,7 +55,8 @@ base::Result<json::object> rehearse_json(db::Connection& reader, const flow::Pro
       said.push_back(std::move(item));
     }
   };
-  auto ended = engine::perform_dry(call, rehearsed_profile, roles_of(reader), providers, {.note = note});
+  auto ended =
+      engine::perform_dry(call, rehearsed_profile, roles_of(reader), providers, {.note = note});
   if (!ended) return ended.error();
 
   std::set<engine::FlowWay> reached = notes.taken();

@@ -14,8 +14,10 @@ class FlowRehearsalTest : public test::OnBothEngines {
  protected:
   json::object rehearse(const std::string& steps, bool cover, std::int64_t seed = 1) {
     const std::string source =
-        "tertulia: 1\nname: tried\ntopic: Tea\nroles: { a: { name: Ann, prompt: p, model: unknown },"
-        " b: { name: Ben, prompt: q } }\nsteps:\n" + steps;
+        "tertulia: 1\nname: tried\ntopic: Tea\nroles: { a: { name: Ann, prompt: p, model: unknown "
+        "},"
+        " b: { name: Ben, prompt: q } }\nsteps:\n" +
+        steps;
     const FlowText text{.shown = "the flow", .source = source};
     const auto checked = check_flow_text(text, {});
     EXPECT_TRUE(checked.ok()) << (checked.problems.empty() ? "" : checked.problems[0].message);
@@ -34,8 +36,7 @@ class FlowRehearsalTest : public test::OnBothEngines {
       const json::object& way = each.as_object();
       if (way.at("reached").as_bool()) continue;
       std::string text(way.at("step").as_string());
-      if (const auto* name = way.if_contains("way"))
-        text += " " + std::string(name->as_string());
+      if (const auto* name = way.if_contains("way")) text += " " + std::string(name->as_string());
       all.push_back(std::move(text));
     }
     return all;
