@@ -17,10 +17,10 @@ TERTULIA_FUZZ(http_bytes) {
     if (client.send(bytes)) client.end_sending();
     const std::string said = client.rest();
     must_hold(said.empty() || said.starts_with("HTTP/1."), "what the server says is HTTP");
-    for (const std::string_view fault : {" 500 ", " 502 ", " 503 ", " 504 "})
-      for (const std::string_view version : {"HTTP/1.0", "HTTP/1.1"})
-        must_hold(said.find(std::string(version) + std::string(fault)) == said.npos,
-                  "no input is the server's fault");
+    // Bodies repeat what was sent, but no line ends.
+    for (const char* fault : {" 500 Internal Server Error\r\n", " 502 Bad Gateway\r\n",
+                              " 503 Service Unavailable\r\n", " 504 Gateway Timeout\r\n"})
+      must_hold(said.find(fault) == said.npos, "no input is the server's fault");
   }
   tertulia::fuzz::must_serve(server);
 }

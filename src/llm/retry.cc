@@ -86,9 +86,11 @@ std::optional<milliseconds> parse_retry_after(std::string_view retry_after_ms,
   if (retry_after.size() > 64 || retry_after.find(',') == std::string_view::npos) return {};
   const std::time_t date = curl_getdate(std::string(retry_after).c_str(), nullptr);
   if (date < 0) return {};
-  const auto wait =
-      std::chrono::ceil<milliseconds>(std::chrono::sys_seconds(std::chrono::seconds(date)) - now);
-  return std::clamp(wait, milliseconds(0), milliseconds(static_cast<std::int64_t>(kTenYearsMs)));
+  // Years of six digits have more microseconds than there are numbers: cut before they are counted.
+  constexpr milliseconds kTenYears(static_cast<std::int64_t>(kTenYearsMs));
+  const std::chrono::sys_seconds latest = std::chrono::ceil<std::chrono::seconds>(now + kTenYears);
+  const auto when = std::min(std::chrono::sys_seconds(std::chrono::seconds(date)), latest);
+  return std::clamp(std::chrono::ceil<milliseconds>(when - now), milliseconds(0), kTenYears);
 }
 
 }  // namespace tertulia::llm

@@ -136,6 +136,9 @@ TEST(Retry, ReadsRetryAfterInAllItsForms) {
   const auto century = parse_retry_after("", "99999999999999999999", now);
   ASSERT_TRUE(century) << "a number too large for a clock is cut, not dropped";
   EXPECT_GT(*century, kMaxRetryAfter);
+  const auto aeons = parse_retry_after("", "Fri, 31 Dec 1999235 23:59:59 GMT", now);
+  ASSERT_TRUE(aeons) << "so is a date that no clock comes to";
+  EXPECT_GT(*aeons, kMaxRetryAfter);
 }
 
 }  // namespace
