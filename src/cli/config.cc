@@ -46,12 +46,14 @@ class File final {
     try {
       const YAML::Node root = YAML::LoadFile(path_);
       if (root.IsNull()) return {};
-      keys(root, "", {"database", "listen", "model", "models", "log", "retention", "server"});
+      keys(root, "",
+           {"database", "listen", "log", "model", "models", "remote", "retention", "server"});
       if (const auto node = root["database"]) config_.database = {text(node), path_};
       if (const auto node = root["model"]) config_.model = {text(node), path_};
       if (const auto node = root["log"]) config_.log = {text(node), path_};
       if (const auto node = root["listen"]) config_.listen = {text(node), path_};
       if (const auto node = root["server"]) server(node);
+      if (const auto node = root["remote"]) remote(node);
       if (const auto node = root["models"]) models(node);
     } catch (const YAML::Exception& problem) {
       return base::Error{.code = base::Code::invalid,
@@ -150,6 +152,26 @@ class File final {
       server.requests_per_minute = count(node["requests_per_minute"]);
     if (server.certificate.empty() != server.key.empty())
       fail(node, "TLS wants both certificate and key");
+  }
+
+  // Whole: a file that names another server has no part of what an earlier one says of its own.
+  void remote(const YAML::Node& node) {
+    keys(node, " under 'remote'", {"url", "token", "ca_file"});
+    if (!node["url"]) fail(node, "a server elsewhere needs its url under 'remote'");
+    Config::Remote remote;
+    remote.url = {text(node["url"]), path_};
+    remote.configured_url = remote.url.value;
+    if (node["ca_file"]) remote.ca_file = text(node["ca_file"]);
+    if (const auto token = node["token"]) {
+      if (token.IsScalar())
+        fail(token,
+             "a token is never written here: say where it is, { env: NAME } or { file: PATH }");
+      keys(token, " under 'remote: token'", {"env", "file"});
+      if (token["env"] && token["file"]) fail(token, "a token has one source, env or file");
+      if (token["env"]) remote.token_env = text(token["env"]);
+      if (token["file"]) remote.token_file = text(token["file"]);
+    }
+    config_.remote = std::move(remote);
   }
 
   void models(const YAML::Node& node) {
@@ -295,13 +317,15 @@ base::Result<Config> load_config(const ConfigFlags& flags) {
        {std::pair<const char*, Setting*>{"TERTULIA_DB", &config.database},
         {"TERTULIA_MODEL", &config.model},
         {"TERTULIA_LOG", &config.log},
-        {"TERTULIA_LISTEN", &config.listen}})
+        {"TERTULIA_LISTEN", &config.listen},
+        {"TERTULIA_SERVER", &config.remote.url}})
     if (const std::string value = environment(variable); !value.empty())
       *setting = {value, variable};
   if (!flags.database.empty()) config.database = {flags.database, "--db"};
   if (!flags.model.empty()) config.model = {flags.model, "--model"};
   if (!flags.log.empty()) config.log = {flags.log, "--log"};
   if (!flags.listen.empty()) config.listen = {flags.listen, "--listen"};
+  if (!flags.server.empty()) config.remote.url = {flags.server, "--server"};
   return config;
 }
 

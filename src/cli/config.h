@@ -31,6 +31,15 @@ struct Config {
     std::int64_t requests_per_minute = 60'000;  // of one caller; 0: no limit
   };
   Server server;
+  // A server elsewhere, through which commands work instead of on the database.
+  struct Remote {
+    Setting url;            // empty: none
+    std::string token_env;  // where the token for `configured_url` is
+    std::string token_file;
+    std::string configured_url;  // the files' own: their token goes nowhere else
+    std::string ca_file;
+  };
+  Remote remote;
   std::map<std::string, llm::ModelProfile> models;
   std::map<std::string, std::string> model_sources;  // by profile: the file that has it
   std::vector<std::string> files;                    // read, in order
@@ -54,6 +63,7 @@ struct ConfigFlags {
   std::string model;
   std::string log;
   std::string listen;
+  std::string server;
 };
 
 // Reads files and environment. Invalid with file, line and column where a file is wrong; unknown

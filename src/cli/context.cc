@@ -12,6 +12,7 @@
 #include "cli/terminal.h"
 #include "llm/gate.h"
 #include "llm/limited_provider.h"
+#include "remote/server_records.h"
 #include "schema/backup.h"
 #include "schema/proof.h"
 #include "schema/runner.h"
@@ -68,6 +69,8 @@ base::Result<const Config*> Context::config() {
 base::Result<db::Location> Context::location() {
   auto in_force = config();
   if (!in_force) return in_force.error();
+  if (auto there = server(); !there) return there.error();
+  if (server_) return not_through_server("this");
   const Setting& database = (*in_force)->database;
   auto location = db::Location::parse(database.value);
   if (!location) return location.error().in(database.source);
@@ -81,6 +84,41 @@ base::Result<db::Location> Context::location() {
                          .remedy = "name another place with --db"};
   }
   return location;
+}
+
+base::Result<remote::ApiClient*> Context::server() {
+  if (!server_is_chosen_) {
+    auto in_force = config();
+    if (!in_force) return in_force.error();
+    auto address = choose_server(**in_force, server_flags);
+    if (!address) return address.error();
+    if (*address) {
+      auto client = remote::ApiClient::make(**std::move(address));
+      if (!client) return client.error();
+      server_ = *std::move(client);
+    }
+    server_is_chosen_ = true;
+  }
+  return server_.get();
+}
+
+base::Result<service::Records*> Context::records() {
+  if (!records_) {
+    auto there = server();
+    if (!there) return there.error();
+    if (*there != nullptr) {
+      records_ = std::make_unique<remote::ServerRecords>(**there);
+    } else {
+      auto here = reader();
+      if (!here) return here.error();
+      records_ = std::make_unique<service::StoredRecords>(**here, providers());
+    }
+  }
+  return records_.get();
+}
+
+std::string Context::program_words() const {
+  return flags.server.empty() || !server_ ? "tertulia" : "tertulia --server " + server_->url();
 }
 
 namespace {
@@ -269,13 +307,32 @@ base::Result<void> Context::recordings_fared() const {
   return {};
 }
 
-Body& chosen_body() {
-  static Body body;
-  return body;
+ChosenCommand& chosen_command() {
+  static ChosenCommand command;
+  return command;
 }
 
-void run_on_parse(CLI::App& command, const Body& body) {
-  command.callback([body] { chosen_body() = body; });
+void run_on_parse(CLI::App& command, const Body& body, Place place) {
+  command.callback([body, place, &command] {
+    std::string name = command.get_name();
+    for (const CLI::App* above = command.get_parent(); above && above->get_parent();
+         above = above->get_parent())
+      name = above->get_name() + ' ' + name;
+    chosen_command() = {body, place, std::move(name)};
+  });
+}
+
+base::Result<void> check_place(Context& context, const ChosenCommand& command) {
+  auto there = context.server();
+  if (!there) return there.error();
+  if (*there == nullptr) return {};
+  if (command.place == Place::database)
+    return not_through_server(fmt::format("tertulia {}", command.name));
+  if (!context.script_file.empty()) return not_through_server("--script");
+  if (!context.record_file.empty()) return not_through_server("--record");
+  if (context.flags.model.rfind(llm::kReplayScheme, 0) == 0)
+    return not_through_server(fmt::format("--model {}FILE", llm::kReplayScheme));
+  return {};
 }
 
 int tell(const base::Error& error, bool json) {

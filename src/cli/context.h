@@ -17,6 +17,7 @@
 #include "base/json.h"
 #include "base/result.h"
 #include "cli/config.h"
+#include "cli/server_choice.h"
 #include "db/connection.h"
 #include "engine/casting.h"
 #include "engine/engine.h"
@@ -24,6 +25,8 @@
 #include "llm/recording.h"
 #include "llm/rehearsal_script.h"
 #include "llm/transport.h"
+#include "remote/api_client.h"
+#include "service/records.h"
 
 namespace tertulia::cli {
 
@@ -44,13 +47,22 @@ class Context final {
   bool json = false;
   std::string log_format = "text";  // text, json
   std::string migrate = "ask";      // ask, auto, refuse
+  ServerFlags server_flags;         // of --server
   std::string script_file;          // rehearsal's
   std::string record_file;          // where calls of models are recorded; empty: nowhere
   llm::Recorder::Existing existing_recording = llm::Recorder::Existing::append;
 
   // Read once, at the first call.
   [[nodiscard]] base::Result<const Config*> config();
+  // Invalid where commands go to a server.
   [[nodiscard]] base::Result<db::Location> location();
+  // The server through which commands work; null where they work on the database.
+  [[nodiscard]] base::Result<remote::ApiClient*> server();
+  // What sessions have recorded, there or here.
+  [[nodiscard]] base::Result<service::Records*> records();
+  // The words that begin a command which people are told to give: "tertulia", with the --server
+  // that this one was given.
+  [[nodiscard]] std::string program_words() const;
 
   // A database that is proved: made if it is fresh, migrated if it is behind and that is wanted. An
   // error (drift) says what is wrong with it and names the command that mends it.
@@ -82,6 +94,9 @@ class Context final {
   std::optional<Config> config_;
   bool proved_ = false;
   std::unique_ptr<db::Connection> reader_;
+  std::unique_ptr<remote::ApiClient> server_;
+  bool server_is_chosen_ = false;
+  std::unique_ptr<service::Records> records_;
   std::unique_ptr<llm::Transport> transport_;
   struct ProviderCache;
   std::unique_ptr<ProviderCache> provider_cache_;
@@ -93,9 +108,19 @@ class Context final {
 // A command: its options are bound when it is added; `body` gives the exit code or an error, which
 // main tells.
 using Body = std::function<base::Result<int>()>;
-void run_on_parse(CLI::App& command, const Body& body);
-// The body of the command that was given, set by run_on_parse; empty if none was.
-[[nodiscard]] Body& chosen_body();
+// Where a command works: on a database alone, or through a server too.
+enum class Place { database, anywhere };
+void run_on_parse(CLI::App& command, const Body& body, Place place = Place::database);
+// The command that was given, set by run_on_parse; its body is empty if none was.
+struct ChosenCommand {
+  Body body;
+  Place place = Place::database;
+  std::string name;  // "session show"
+};
+[[nodiscard]] ChosenCommand& chosen_command();
+// Invalid where the command, or an option that it was given, does not work through the server in
+// force.
+[[nodiscard]] base::Result<void> check_place(Context& context, const ChosenCommand& command);
 
 // Tells an error on standard error (as JSON on standard output with --json): message, remedy last.
 // The exit code.

@@ -14,7 +14,9 @@ namespace {
 namespace fs = std::filesystem;
 using service::FlowText;
 
-bool looks_like_a_file(const std::string& name) {
+}  // namespace
+
+bool names_a_file(const std::string& name) {
   return name == "-" || name.find('/') != std::string::npos || name.ends_with(".yaml") ||
          name.ends_with(".yml") || name.ends_with(".json");
 }
@@ -28,8 +30,6 @@ base::Result<FlowText> text_of_file(const std::string& path) {
                   .folder = folder.empty() ? "." : folder,
                   .is_shipped = false};
 }
-
-}  // namespace
 
 base::Result<std::string> read_text_file(const std::string& path, std::size_t most_bytes) {
   const auto failed = [&](std::string_view why) {
@@ -54,7 +54,7 @@ base::Result<std::string> read_text_file(const std::string& path, std::size_t mo
 }
 
 base::Result<service::FlowText> find_flow_text(Context& context, const std::string& name) {
-  if (looks_like_a_file(name)) return text_of_file(name);
+  if (names_a_file(name)) return text_of_file(name);
   auto reader = context.reader();
   if (!reader) return reader.error();
   return service::find_flow_text(**reader, name);

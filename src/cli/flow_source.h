@@ -9,8 +9,12 @@
 
 namespace tertulia::cli {
 
-// A name with a slash or an ending .yaml, .yml or .json is a file; others are looked for by
-// service::find_flow_text.
+// Does what a person wrote name a file? A name with a slash, an ending .yaml, .yml or .json, or
+// "-".
+[[nodiscard]] bool names_a_file(const std::string& name);
+[[nodiscard]] base::Result<service::FlowText> text_of_file(const std::string& path);
+
+// The text of a file; other names are looked for by service::find_flow_text.
 [[nodiscard]] base::Result<service::FlowText> find_flow_text(Context& context,
                                                              const std::string& name);
 

@@ -42,18 +42,29 @@ std::string value_words(const json::value& value) {
   return words;
 }
 
-LiveView::LiveView(const flow::Cast& cast, bool is_rehearsal, bool json)
-    : is_rehearsal_(is_rehearsal), json_(json), is_live_(!json && output_is_terminal()) {
-  for (const auto& role : cast.roles) speakers_[role.ref] = {role.name, speakers_.size()};
+LiveView::LiveView(const json::object& session, bool json)
+    : session_(number_of(session, "id")),
+      flow_(text_of(session, "flow")),
+      topic_(text_of(session, "topic")),
+      json_(json),
+      is_live_(!json && output_is_terminal()) {
+  const json::value* rehearsal = session.if_contains("rehearsal");
+  is_rehearsal_ = rehearsal != nullptr && rehearsal->is_bool() && rehearsal->get_bool();
+  if (const json::value* cast = session.if_contains("cast"); cast && cast->is_array())
+    for (const json::value& each : cast->get_array())
+      if (const json::object* role = each.if_object()) {
+        const std::size_t colour = speakers_.size();
+        speakers_[text_of(*role, "ref")] = {text_of(*role, "name"), colour};
+      }
 }
 
-void LiveView::begin(model::Id session, const std::string& flow, const std::string& topic) {
+void LiveView::begin() {
   if (json_) return;
-  put(fmt::format("session {}{}\n", session,
+  put(fmt::format("session {}{}\n", session_,
                   is_rehearsal_
                       ? styled("  (rehearsal: a stand-in speaks, no model is asked)", Style::yellow)
                       : std::string()));
-  put(styled(fmt::format("{}: {}", flow, base::shorten(safe_for_terminal(topic), 200)),
+  put(styled(fmt::format("{}: {}", flow_, base::shorten(safe_for_terminal(topic_), 200)),
              Style::bold) +
       "\n");
   std::fflush(stdout);

@@ -8,17 +8,18 @@
 #include <map>
 #include <string>
 
+#include "base/json.h"
 #include "engine/event.h"
-#include "flow/cast.h"
 
 namespace tertulia::cli {
 
 class LiveView final {
  public:
-  LiveView(const flow::Cast& cast, bool is_rehearsal, bool json);
+  // Of the session that this document (service::session_json) tells of.
+  LiveView(const base::json::object& session, bool json);
 
-  // The conversation's head: flow, topic, cast.
-  void begin(model::Id session, const std::string& flow, const std::string& topic);
+  // The conversation's head: flow and topic.
+  void begin();
   void show(const engine::Event& event);
   // Every so often while nothing happens: moves the status line on.
   void tick();
@@ -40,7 +41,10 @@ class LiveView final {
     std::size_t colour = 0;
   };
   std::map<std::string, Speaker, std::less<>> speakers_;
-  const bool is_rehearsal_;
+  model::Id session_ = 0;
+  std::string flow_;
+  std::string topic_;
+  bool is_rehearsal_ = false;
   const bool json_;
   const bool is_live_;  // on a terminal
 

@@ -24,6 +24,14 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or input, 3 the database needs somet
 void add_globals(CLI::App& app, Context& context) {
   app.add_option("--db", context.flags.database,
                  "The database: a path, sqlite:PATH or postgresql://USER@HOST/NAME");
+  app.add_option("--server", context.flags.server,
+                 "Work through the server at this URL, not on a database");
+  app.add_option("--token-file", context.server_flags.token_file,
+                 "The token for that server is in this file (else in TERTULIA_TOKEN)");
+  app.add_option("--ca-file", context.server_flags.ca_file,
+                 "Who may have signed that server's certificate (PEM)");
+  app.add_flag("--allow-plain-http", context.server_flags.allows_plain_http,
+               "Send the token unencrypted to another machine");
   app.add_option("--config", context.flags.config_file, "A configuration file, read last");
   app.add_option("--log", context.flags.log, "How much to log on standard error")
       ->check(CLI::IsMember({"error", "warn", "info", "debug"}));
@@ -87,7 +95,9 @@ int run(int argc, char** argv) {
   if (const char* points = std::getenv("TERTULIA_FAILPOINTS"))
     if (auto armed = base::arm_failpoints(points); !armed) return tell(armed.error(), context.json);
   if (auto started = start_logging(context); !started) return tell(started.error(), context.json);
-  auto done = chosen_body()();
+  if (auto good = check_place(context, chosen_command()); !good)
+    return tell(good.error(), context.json);
+  auto done = chosen_command().body();
   if (!done) return tell(done.error(), context.json);
   return *done;
 }

@@ -6,16 +6,18 @@
 
 #include "cli/interrupts.h"
 #include "cli/live_view.h"
+#include "cli/perform_ending.h"
+#include "cli/perform_there.h"
 #include "cli/person.h"
 #include "cli/terminal.h"
-#include "service/session_export.h"
-#include "store/leases.h"
+#include "service/session_json.h"
 #include "store/sessions.h"
 #include "store/step_log.h"
 
 namespace tertulia::cli {
 namespace {
 
+namespace json = base::json;
 using std::chrono::milliseconds;
 
 // Where a model was not reached: which profile, which URL, what to set.
@@ -28,51 +30,6 @@ std::string model_hint(const flow::Cast& cast) {
   return {};
 }
 
-// Says how the session stands; the exit code.
-int say_end(const engine::Outcome& outcome, const flow::Cast& cast, const std::string& flow) {
-  using model::SessionStatus;
-  const auto id = outcome.session_id;
-  const std::string reason =
-      outcome.stop_reason ? std::string(model::to_text(*outcome.stop_reason)) : std::string();
-  switch (outcome.status) {
-    case SessionStatus::finished:
-      fmt::print(
-          stderr, "{}\n",
-          fmt::format("session {} is finished ({}{}); its log: tertulia session log {} --tree", id,
-                      reason,
-                      outcome.stop_text.empty() ? std::string()
-                                                : ": " + safe_for_terminal(outcome.stop_text),
-                      id));
-      return kExitDone;
-    case SessionStatus::terminated:
-      fmt::print(stderr, "session {} is cancelled\n", id);
-      return kExitDone;
-    case SessionStatus::failed:
-      fmt::print(stderr, "session {} has failed: {}\n", id, safe_for_terminal(outcome.stop_text));
-      return kExitFailed;
-    default:
-      break;
-  }
-  fmt::print(
-      stderr, "session {} of {} is paused ({}){}\n", id, flow, reason,
-      outcome.stop_text.empty() ? std::string() : ": " + safe_for_terminal(outcome.stop_text));
-  if (outcome.stop_reason == model::StopReason::model_unavailable) {
-    fmt::print(stderr, "the model could not be used: {}; see to its key and address, then\n",
-               model_hint(cast));
-    fmt::print(stderr, "tertulia session resume {}\n", id);
-    return kExitModel;
-  }
-  // The last line is the command that goes on; at a limit that is one that raises it.
-  const char* raise = outcome.stop_reason == model::StopReason::limit_steps    ? " --max-steps N"
-                      : outcome.stop_reason == model::StopReason::limit_rounds ? " --max-rounds N"
-                      : outcome.stop_reason == model::StopReason::limit_tokens ? " --max-tokens N"
-                      : outcome.stop_reason == model::StopReason::limit_cost   ? " --max-cost USD"
-                      : outcome.stop_reason == model::StopReason::limit_time   ? " --max-time 1h"
-                                                                               : "";
-  fmt::print(stderr, "tertulia session resume {}{}\n", id, raise);
-  return kExitPaused;
-}
-
 // What stands in the database of the session, as the events would have told it.
 void show_stored(db::Connection& reader, const engine::SessionData& session, LiveView& view,
                  std::int64_t& position) {
@@ -80,7 +37,7 @@ void show_stored(db::Connection& reader, const engine::SessionData& session, Liv
   if (!messages) return;  // told by the next query that matters
   for (const auto& message : *messages) {
     const flow::Said said = engine::to_said(message, session);
-    base::json::object out;
+    json::object out;
     out["position"] = said.position;
     out["role"] = said.role;
     out["round"] = said.round;
@@ -96,15 +53,26 @@ void show_stored(db::Connection& reader, const engine::SessionData& session, Liv
   }
 }
 
+Ending ending_here(const engine::SessionData& session, model::SessionStatus status,
+                   std::optional<model::StopReason> reason, std::string text) {
+  return {.session = session.id,
+          .status = status,
+          .stop_reason = reason,
+          .text = std::move(text),
+          .flow = session.flow_name,
+          .model_hint = model_hint(session.cast)};
+}
+
 // Watches a session that another process performs, until it stops.
-base::Result<int> watch(Context& context, const engine::SessionData& session) {
+base::Result<int> watch(Context& context, const engine::SessionData& session,
+                        const json::object& document) {
   auto reader = context.reader();
   if (!reader) return reader.error();
   fmt::print(stderr,
              "session {} is performed by another process; watching it (Ctrl-C stops "
              "watching, not the session)\n",
              session.id);
-  LiveView view(session.cast, session.is_rehearsed(), context.json);
+  LiveView view(document, context.json);
   const InterruptGuard guard;
   std::int64_t position = 0;
   engine::EventBus quiet;
@@ -115,12 +83,8 @@ base::Result<int> watch(Context& context, const engine::SessionData& session) {
     if (!row) return row.error();
     if (row->status != model::SessionStatus::running) {
       show_stored(**reader, session, view, position);
-      return say_end({.session_id = session.id,
-                      .status = row->status,
-                      .stop_reason = row->stop_reason,
-                      .stop_text = row->error_reason.value_or(""),
-                      .error = {}},
-                     session.cast, session.flow_name);
+      return say_ending(context, ending_here(session, row->status, row->stop_reason,
+                                             row->error_reason.value_or("")));
     }
     bool closed = false;  // nothing ever comes: this waits
     static_cast<void>(
@@ -130,40 +94,48 @@ base::Result<int> watch(Context& context, const engine::SessionData& session) {
 }
 
 // Whom the session waits for first, by its present log; nothing where it does not only wait.
-base::Result<std::optional<engine::Waiting>> waiting_of(Context& context, model::Id session) {
-  auto reader = context.reader();
-  if (!reader) return reader.error();
-  auto row = store::load_session(**reader, session);
-  if (!row) return row.error();
-  if (row->status != model::SessionStatus::waiting) return std::optional<engine::Waiting>();
-  engine::FlowCache flows;
-  auto waiting = engine::find_waiting(**reader, flows, session);
+base::Result<std::optional<engine::Waiting>> waiting_of(Context& context, model::Id id) {
+  auto records = context.records();
+  if (!records) return records.error();
+  auto session = (*records)->session(id);
+  if (!session) return session.error();
+  const json::value* first = base::at_pointer(json::value(*session), "/waiting/0");
+  if (first == nullptr) return std::optional<engine::Waiting>();
+  auto waiting = service::waiting_from_json(*first);
   if (!waiting) return waiting.error();
-  if (waiting->empty()) return std::optional<engine::Waiting>();
-  return std::optional(waiting->front());
+  return std::optional(*std::move(waiting));
 }
 
-int say_waiting(const engine::Waiting& waiting, model::Id session) {
-  fmt::print(stderr, "session {} waits for a person\n{}tertulia session answer {} \"...\"\n",
-             session, question_words(waiting), session);
+int say_waiting(const Context& context, const engine::Waiting& waiting, model::Id session) {
+  fmt::print(stderr, "session {} waits for a person\n{}{} session answer {} \"...\"\n", session,
+             question_words(waiting), context.program_words(), session);
   return kExitPaused;
 }
 
-base::Result<int> perform_once(Context& context, model::Id session, const engine::Wish& wish) {
+// By this process, to its next stop.
+base::Result<int> perform_here(Context& context, model::Id session, const Performing& performing) {
   auto reader = context.reader();
   if (!reader) return reader.error();
   engine::FlowCache flows;
   auto data = engine::load_session_data(**reader, flows, session);
   if (!data) return data.error();
+  auto document = service::session_json(**reader, flows, session);
+  if (!document) return document.error();
+  auto limits = service::limits_in_session(**reader, session, performing.limits);
+  if (!limits) return limits.error();
   auto engine = context.engine();
   if (!engine) return engine.error();
 
-  LiveView view(data->cast, data->is_rehearsed(), context.json);
+  LiveView view(*document, context.json);
   const auto events = (*engine)->bus().subscribe();
   const InterruptGuard guard;
   std::mutex mutex;
   std::optional<engine::Outcome> outcome;
-  view.begin(session, data->flow_name, data->topic);
+  view.begin();
+  const engine::Wish wish{.action = performing.action,
+                          .limits = *std::move(limits),
+                          .words = performing.words,
+                          .order = performing.order};
   auto begun = (*engine)->perform(session, wish, [&](const engine::Outcome& ended) {
     {
       const std::lock_guard lock(mutex);
@@ -175,7 +147,7 @@ base::Result<int> perform_once(Context& context, model::Id session, const engine
     if (begun.error().code == base::Code::conflict &&
         begun.error().message.find("another process") != std::string::npos &&
         wish.action == engine::Action::resume)
-      return watch(context, *data);
+      return watch(context, *data, *document);
     return begun.error();
   }
   int passed_on = 0;
@@ -207,7 +179,8 @@ base::Result<int> perform_once(Context& context, model::Id session, const engine
     return error;
   }
   if (outcome->status == model::SessionStatus::waiting) return kExitPaused;
-  const int status = say_end(*outcome, data->cast, data->flow_name);
+  const int status = say_ending(
+      context, ending_here(*data, outcome->status, outcome->stop_reason, outcome->stop_text));
   if (auto fared = context.recordings_fared(); !fared) {
     static_cast<void>(tell(fared.error(), context.json));
     return kExitFailed;
@@ -217,23 +190,25 @@ base::Result<int> perform_once(Context& context, model::Id session, const engine
 
 }  // namespace
 
-base::Result<int> perform_shown(Context& context, model::Id session, engine::Wish wish) {
+base::Result<int> perform_shown(Context& context, model::Id session, Performing performing) {
+  auto server = context.server();
+  if (!server) return server.error();
   const bool has_person = !context.json && input_is_terminal() && output_is_terminal();
   auto waiting = waiting_of(context, session);
   if (!waiting) return waiting.error();
-  const bool goes_on = wish.action == engine::Action::resume || wish.action == engine::Action::step;
+  const bool goes_on =
+      performing.action == engine::Action::resume || performing.action == engine::Action::step;
   bool asks = *waiting && goes_on && !(*waiting)->is_expired(base::Clock::system().now());
   for (;;) {
     if (asks) {
       std::optional<std::string> words;
       if (has_person) words = ask_at_terminal(**waiting);
-      if (!words) return say_waiting(**waiting, session);
-      wish = {.action = engine::Action::answer,
-              .limits = {},
-              .words = *std::move(words),
-              .order = (*waiting)->order};
+      if (!words) return say_waiting(context, **waiting, session);
+      performing = {
+          .action = engine::Action::answer, .words = *std::move(words), .order = (*waiting)->order};
     }
-    auto status = perform_once(context, session, wish);
+    auto status = *server != nullptr ? perform_there(context, **server, session, performing)
+                                     : perform_here(context, session, performing);
     if (!status || *status != kExitPaused) return status;
     waiting = waiting_of(context, session);
     if (!waiting) return waiting.error();

@@ -5,7 +5,9 @@
 
 #include "cli/context.h"
 #include "cli/flow_source.h"
+#include "cli/flow_there.h"
 #include "cli/perform.h"
+#include "cli/perform_there.h"
 #include "service/new_session.h"
 
 namespace tertulia::cli {
@@ -59,26 +61,31 @@ std::optional<std::int64_t> seed_of(const RunOptions& options, const llm::Record
   return {};
 }
 
-base::Result<int> run(Context& context, const RunOptions& options) {
-  auto config = context.config();
-  if (!config) return config.error();
+base::Result<service::SessionWishes> wishes_of(const RunOptions& options) {
   auto roles = pairs_of(options.roles, "--role");
   if (!roles) return roles.error();
   auto variables = pairs_of(options.variables, "--var");
   if (!variables) return variables.error();
-  auto text = find_flow_text(context, options.flow);
-  if (!text) return text.error();
-  auto flow = store_flow(context, *text, false);
-  if (!flow) return flow.error();
-  if (auto good = check_script(context.script_file, flow->program); !good) return good.error();
-
   service::SessionWishes wishes;
-  wishes.profile = (*config)->model.value;
   if (options.has_topic) wishes.topic = options.topic;
   wishes.roles = *std::move(roles);
   wishes.variables = *std::move(variables);
   wishes.played.insert(options.played.begin(), options.played.end());
   if (options.max_steps > 0) wishes.limits.steps = options.max_steps;
+  return wishes;
+}
+
+// Makes the session in the database.
+base::Result<model::Id> make_here(Context& context, const RunOptions& options,
+                                  service::SessionWishes wishes) {
+  auto config = context.config();
+  if (!config) return config.error();
+  auto text = find_flow_text(context, options.flow);
+  if (!text) return text.error();
+  auto flow = store_flow(context, *text, false);
+  if (!flow) return flow.error();
+  if (auto good = check_script(context.script_file, flow->program); !good) return good.error();
+  wishes.profile = (*config)->model.value;
   auto replayed = context.replayed();
   if (!replayed) return replayed.error();
   wishes.seed = seed_of(options, replayed->get());
@@ -95,18 +102,64 @@ base::Result<int> run(Context& context, const RunOptions& options) {
     return {};
   });
   if (!made) return made.error();
+  return session;
+}
+
+// Makes the session at the server, whose own model speaks unless one is named.
+base::Result<model::Id> make_there(Context& context, remote::ApiClient& server,
+                                   const RunOptions& options,
+                                   const service::SessionWishes& wishes) {
+  auto flow = find_flow_there(context, server, options.flow, false);
+  if (!flow) return flow.error();
+  const auto texts = [](const std::map<std::string, std::string>& pairs) {
+    base::json::object out;
+    for (const auto& [name, value] : pairs) out[name] = value;
+    return out;
+  };
+  base::json::object body;
+  body["flow"] = flow->name;
+  if (flow->version > 0) body["flow_version"] = flow->version;
+  if (wishes.topic) body["topic"] = *wishes.topic;
+  if (!wishes.roles.empty()) body["cast"] = texts(wishes.roles);
+  if (!wishes.variables.empty()) body["vars"] = texts(wishes.variables);
+  if (!wishes.played.empty())
+    body["play"] = base::json::array(wishes.played.begin(), wishes.played.end());
+  if (!context.flags.model.empty()) body["model"] = context.flags.model;
+  if (!wishes.limits.empty()) body["limits"] = limits_json(wishes.limits);
+  if (options.seed >= 0) body["seed"] = options.seed;
+  body["autostart"] = false;  // its events are followed first
+  auto made = server.post("/api/v1/sessions", body);
+  if (!made) return made.error();
+  const base::json::value* id = made->if_contains("id");
+  if (id == nullptr || !id->is_int64())
+    return base::Error{.code = base::Code::invalid,
+                       .message = server.url() + " made a session and did not say which"};
+  return id->get_int64();
+}
+
+base::Result<int> run(Context& context, const RunOptions& options) {
+  auto wishes = wishes_of(options);
+  if (!wishes) return wishes.error();
+  auto server = context.server();
+  if (!server) return server.error();
+  auto session = *server != nullptr ? make_there(context, **server, options, *wishes)
+                                    : make_here(context, options, *wishes);
+  if (!session) return session.error();
   if (options.create_only) {
     if (context.json) {
       base::json::object out;
-      out["session_id"] = session;
+      out["session_id"] = *session;
       print_json(out);
     } else {
-      fmt::print("session {}\n", session);
+      fmt::print("session {}\n", *session);
     }
     return kExitDone;
   }
-  auto status = perform_shown(context, session, {});
-  if (!status || *status != kExitDone || *replayed == nullptr) return status;
+  auto status = perform_shown(context, *session, {});
+  if (!status || *status != kExitDone || *server != nullptr) return status;
+  auto replayed = context.replayed();
+  if (!replayed) return replayed.error();
+  if (*replayed == nullptr) return status;
   const std::string left_over = (*replayed)->left_over();
   if (left_over.empty()) return status;
   static_cast<void>(tell({.code = base::Code::conflict, .message = left_over}, context.json));
@@ -146,11 +199,14 @@ void add_run(CLI::App& app, Context& context) {
   command->add_flag("--create-only", options->create_only,
                     "Make the session and print its id; `session resume` performs it");
   command->footer("Example: tertulia run debate --topic \"Tabs or spaces?\" --model rehearsal");
-  run_on_parse(*command, [&context, options, command] {
-    options->has_topic = command->count("--topic") > 0;
-    context.existing_recording = llm::Recorder::Existing::refuse;
-    return run(context, *options);
-  });
+  run_on_parse(
+      *command,
+      [&context, options, command] {
+        options->has_topic = command->count("--topic") > 0;
+        context.existing_recording = llm::Recorder::Existing::refuse;
+        return run(context, *options);
+      },
+      Place::anywhere);
 }
 
 }  // namespace tertulia::cli

@@ -12,13 +12,7 @@
 #include "cli/session_steering.h"
 #include "cli/session_tools.h"
 #include "cli/terminal.h"
-#include "engine/explain.h"
-#include "service/session_export.h"
-#include "service/session_json.h"
-#include "service/session_proof.h"
-#include "service/session_view.h"
 #include "service/text_diff.h"
-#include "store/step_log.h"
 
 namespace tertulia::cli {
 namespace {
@@ -26,18 +20,25 @@ namespace {
 namespace json = base::json;
 using model::Id;
 
-base::Result<engine::SessionData> load(Context& context, Id id) {
-  auto reader = context.reader();
-  if (!reader) return reader.error();
-  engine::FlowCache flows;
-  return engine::load_session_data(**reader, flows, id);
+bool is_rehearsed(const json::object& document) {
+  const json::value* is = document.if_contains("rehearsal");
+  return is != nullptr && is->is_bool() && is->get_bool();
+}
+
+std::string text_of(const json::object& object, const char* name) {
+  const json::value* value = object.if_contains(name);
+  return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
+}
+
+std::int64_t number_of(const json::object& object, const char* name) {
+  const json::value* value = object.if_contains(name);
+  return value != nullptr && value->is_int64() ? value->get_int64() : 0;
 }
 
 base::Result<int> show(Context& context, Id id) {
-  auto reader = context.reader();
-  if (!reader) return reader.error();
-  engine::FlowCache flows;
-  auto shown = service::session_json(**reader, flows, id);
+  auto records = context.records();
+  if (!records) return records.error();
+  auto shown = (*records)->session(id);
   if (!shown) return shown.error();
   if (context.json) {
     print_json(*shown);
@@ -52,43 +53,40 @@ base::Result<int> show(Context& context, Id id) {
 }
 
 base::Result<int> log(Context& context, Id id, const LogViewOptions& options) {
-  auto session = load(context, id);
-  if (!session) return session.error();
-  auto reader = context.reader();
-  if (!reader) return reader.error();
-  auto rows = store::load_log(**reader, id);
-  if (!rows) return rows.error();
-  auto calls = store::load_model_calls(**reader, id);
-  if (!calls) return calls.error();
-  if (!context.json) {
-    if (session->is_rehearsed()) fmt::print("{}\n", styled("(rehearsal)", Style::yellow));
-    print_log(*session, *rows, *calls, options);
+  auto records = context.records();
+  if (!records) return records.error();
+  if (context.json) {
+    auto rows = (*records)->log(id, {.snapshots = true});
+    if (!rows) return rows.error();
+    for (const json::value& row : *rows) print_json(row);
     return kExitDone;
   }
-  for (const auto& row : *rows) print_json(service::log_row_json(row));
+  auto session = (*records)->session(id);
+  if (!session) return session.error();
+  auto rows =
+      (*records)->log(id, {.snapshots = options.full, .words = true, .calls = options.full});
+  if (!rows) return rows.error();
+  if (is_rehearsed(*session)) fmt::print("{}\n", styled("(rehearsal)", Style::yellow));
+  if (auto printed = print_log(*rows, options); !printed) return printed.error();
   return kExitDone;
 }
 
 base::Result<int> messages(Context& context, Id id) {
-  auto session = load(context, id);
+  auto records = context.records();
+  if (!records) return records.error();
+  auto session = (*records)->session(id);
   if (!session) return session.error();
-  auto reader = context.reader();
-  if (!reader) return reader.error();
-  auto rows = store::load_messages(**reader, id);
-  if (!rows) return rows.error();
-  LiveView view(session->cast, session->is_rehearsed(), false);
-  if (!context.json) view.begin(id, session->flow_name, session->topic);
-  for (const auto& row : *rows) {
-    json::object message = service::message_json(row, *session);
+  auto said = (*records)->messages(id);
+  if (!said) return said.error();
+  LiveView view(*session, false);
+  if (!context.json) view.begin();
+  for (json::value& message : *said) {
     if (context.json) {
       print_json(message);
       continue;
     }
-    engine::Event event{.id = 0,
-                        .type = engine::Event::Type::message,
-                        .session_id = id,
-                        .time = row.created_at,
-                        .data = {}};
+    engine::Event event{
+        .id = 0, .type = engine::Event::Type::message, .session_id = id, .time = {}, .data = {}};
     event.data["message"] = std::move(message);
     view.show(event);
   }
@@ -112,70 +110,73 @@ void print_diff(const std::string& before, const std::string& after) {
 }
 
 base::Result<int> document(Context& context, Id id, const DocumentOptions& options) {
-  auto reader = context.reader();
-  if (!reader) return reader.error();
+  auto records = context.records();
+  if (!records) return records.error();
+  auto shown = (*records)->document(id, options.name, options.version);
+  if (!shown) return shown.error();
   if (context.json) {
-    engine::FlowCache flows;
-    auto shown = service::document_json(**reader, flows, id, options.name, options.version);
-    if (!shown) return shown.error();
     print_json(*shown);
     return kExitDone;
   }
-  auto session = load(context, id);
-  if (!session) return session.error();
-  auto document = service::load_document(**reader, id, options.name, options.version);
-  if (!document) return document.error();
-  if (session->is_rehearsed())
-    fmt::print(stderr, "(rehearsal: written by the built-in stand-in)\n");
-  if (options.diff && document->before) {
-    print_diff(*document->before, document->text);
+  if (is_rehearsed(*shown)) fmt::print(stderr, "(rehearsal: written by the built-in stand-in)\n");
+  const std::string text = text_of(*shown, "text");
+  if (const std::int64_t version = number_of(*shown, "version"); options.diff && version > 1) {
+    auto before = (*records)->document(id, options.name, version - 1);
+    if (!before) return before.error();
+    print_diff(text_of(*before, "text"), text);
     return kExitDone;
   }
-  fmt::print("{}\n", safe_for_terminal(document->text));
+  fmt::print("{}\n", safe_for_terminal(text));
   return kExitDone;
 }
 
 base::Result<int> replay(Context& context, Id id) {
-  auto reader = context.reader();
-  if (!reader) return reader.error();
-  engine::FlowCache flows;
-  auto explanation = engine::explain(**reader, flows, id, context.providers());
-  if (!explanation) return explanation.error();
+  auto records = context.records();
+  if (!records) return records.error();
+  auto proof = (*records)->proof(id);
+  if (!proof) return proof.error();
+  const json::value* told = proof->if_contains("agrees");
+  const bool agrees = told != nullptr && told->is_bool() && told->get_bool();
   if (context.json) {
-    print_json(service::proof_json(id, *explanation));
-  } else {
-    for (const auto& each : service::disagreements_of(*explanation))
-      fmt::print(
-          "{}: {}\n",
-          each.order == 0 ? std::string("the final state") : fmt::format("step {}", each.order),
-          safe_for_terminal(each.what));
-    fmt::print("replay of session {}: {} log rows, {} messages, {} requests rebuilt: {}\n", id,
-               explanation->replay.rows, explanation->replay.messages,
-               explanation->requests_rebuilt,
-               explanation->agrees() ? styled("log and state agree", Style::green)
-                                     : styled("log and state disagree", Style::red));
+    print_json(*proof);
+    return agrees ? kExitDone : kExitFailed;
   }
-  return explanation->agrees() ? kExitDone : kExitFailed;
+  if (const json::value* all = proof->if_contains("disagreements"); all && all->is_array())
+    for (const json::value& each : all->get_array())
+      if (const json::object* one = each.if_object()) {
+        const std::int64_t order = number_of(*one, "order");
+        fmt::print("{}: {}\n",
+                   order == 0 ? std::string("the final state") : fmt::format("step {}", order),
+                   safe_for_terminal(text_of(*one, "what")));
+      }
+  fmt::print("replay of session {}: {} log rows, {} messages, {} requests rebuilt: {}\n", id,
+             number_of(*proof, "rows"), number_of(*proof, "messages"),
+             number_of(*proof, "requests_rebuilt"),
+             agrees ? styled("log and state agree", Style::green)
+                    : styled("log and state disagree", Style::red));
+  return agrees ? kExitDone : kExitFailed;
 }
 
 base::Result<int> search(Context& context, const std::string& text, std::int64_t limit) {
-  auto reader = context.reader();
-  if (!reader) return reader.error();
-  auto found = store::search_messages(**reader, text, limit);
+  auto records = context.records();
+  if (!records) return records.error();
+  auto found = (*records)->search(text, limit);
   if (!found) return found.error();
-  for (const auto& message : *found) {
+  for (const json::value& item : *found) {
     if (context.json) {
-      print_json(service::found_message_json(message));
+      print_json(item);
       continue;
     }
+    const json::object* message = item.if_object();
+    if (message == nullptr) continue;
     // The words around the place, so that the match is seen.
-    const size_t at = std::min(message.content.find(text), message.content.size());
-    const std::string_view before = base::clip_bytes(message.content, at > 60 ? at - 60 : 0);
+    const std::string content = text_of(*message, "text");
+    const size_t at = std::min(content.find(text), content.size());
+    const std::string_view before = base::clip_bytes(content, at > 60 ? at - 60 : 0);
     fmt::print(
-        "{:>6} #{:<4} {}: {}\n", message.session, message.position,
-        safe_for_terminal(message.role_ref),
-        base::shorten(safe_for_terminal(std::string_view(message.content).substr(before.size())),
-                      120));
+        "{:>6} #{:<4} {}: {}\n", number_of(*message, "session_id"), number_of(*message, "position"),
+        safe_for_terminal(text_of(*message, "role")),
+        base::shorten(safe_for_terminal(std::string_view(content).substr(before.size())), 120));
   }
   return kExitDone;
 }
@@ -192,7 +193,8 @@ void add_session(CLI::App& app, Context& context) {
     auto* command = session->add_subcommand(name, help);
     auto id = std::make_shared<Id>();
     command->add_option("id", *id, "The session's id")->required();
-    run_on_parse(*command, [&context, id, body] { return body(context, *id); });
+    run_on_parse(
+        *command, [&context, id, body] { return body(context, *id); }, Place::anywhere);
     return std::pair(command, id);
   };
   with_id("show", "How a session stands", show);
@@ -204,8 +206,10 @@ void add_session(CLI::App& app, Context& context) {
   auto log_options = std::make_shared<LogViewOptions>();
   log_command->add_flag("--tree", log_options->tree, "As the tree of parents and children");
   log_command->add_flag("--full", log_options->full, "With snapshots and every call to a model");
-  run_on_parse(*log_command,
-               [&context, id = log_id, log_options] { return log(context, *id, *log_options); });
+  run_on_parse(
+      *log_command,
+      [&context, id = log_id, log_options] { return log(context, *id, *log_options); },
+      Place::anywhere);
 
   auto [document_command, document_id] =
       with_id("document", "A document that steps write",
@@ -214,9 +218,12 @@ void add_session(CLI::App& app, Context& context) {
   document_command->add_option("name", document_options->name, "The document's name")->required();
   document_command->add_option("--version", document_options->version, "Not the latest, but this");
   document_command->add_flag("--diff", document_options->diff, "What changed from the one before");
-  run_on_parse(*document_command, [&context, id = document_id, document_options] {
-    return document(context, *id, *document_options);
-  });
+  run_on_parse(
+      *document_command,
+      [&context, id = document_id, document_options] {
+        return document(context, *id, *document_options);
+      },
+      Place::anywhere);
 
   add_session_export(*session, context);
 
@@ -225,7 +232,9 @@ void add_session(CLI::App& app, Context& context) {
   auto limit = std::make_shared<std::int64_t>(50);
   searching->add_option("text", *text, "The text")->required();
   searching->add_option("--limit", *limit, "How many")->check(CLI::Range(1, 10000));
-  run_on_parse(*searching, [&context, text, limit] { return search(context, *text, *limit); });
+  run_on_parse(
+      *searching, [&context, text, limit] { return search(context, *text, *limit); },
+      Place::anywhere);
 
   add_session_steering(*session, context);
   add_session_compare(*session, context);

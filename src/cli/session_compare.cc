@@ -1,8 +1,9 @@
 // tertulia session compare: two sessions side by side, and where they part.
-#include "service/session_compare.h"
-
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+
+#include <cstdlib>
+#include <vector>
 
 #include "base/utf8.h"
 #include "cli/session_tools.h"
@@ -11,7 +12,7 @@
 namespace tertulia::cli {
 namespace {
 
-using Compared = service::ComparedSession;
+namespace json = base::json;
 using model::Id;
 
 constexpr std::size_t kColumn = 34;
@@ -23,71 +24,102 @@ std::string cell(std::string text) {
   return text;
 }
 
-void print_table(const Compared& a, const Compared& b) {
-  const auto line = [&](std::string_view name, const std::string& left, const std::string& right) {
-    fmt::print("{:<12} {}  {}\n", name, cell(left),
-               safe_for_terminal(base::shorten(right, kColumn)));
+// The value at a pointer into the comparison, in words; empty where there is none.
+std::string words_at(const json::value& comparison, const std::string& pointer) {
+  const json::value* value = base::at_pointer(comparison, pointer);
+  if (value == nullptr || value->is_null()) return {};
+  if (value->is_string()) return std::string(value->get_string());
+  if (!value->is_array()) return base::to_text(*value);
+  std::vector<std::string> words;
+  for (const json::value& each : value->get_array())
+    words.push_back(each.is_string() ? std::string(each.get_string()) : base::to_text(each));
+  return fmt::format("{}", fmt::join(words, ", "));
+}
+
+bool is_true(const json::value& comparison, std::string_view pointer) {
+  const json::value* value = base::at_pointer(comparison, pointer);
+  return value != nullptr && value->is_bool() && value->get_bool();
+}
+
+void print_table(const json::value& comparison) {
+  const auto line = [&](std::string_view name, const auto& of) {
+    const auto one = [&](int which) {
+      const std::string pointer = fmt::format("/sessions/{}/", which);
+      return of([&](const char* member) { return words_at(comparison, pointer + member); });
+    };
+    fmt::print("{:<12} {}  {}\n", name, cell(one(0)),
+               safe_for_terminal(base::shorten(one(1), kColumn)));
   };
-  const auto both = [&](std::string_view name, const auto& of) { line(name, of(a), of(b)); };
-  both("", [](const auto& one) { return fmt::format("session {}", one.row.id); });
-  both("flow", [](const auto& one) {
-    return fmt::format("{} version {}", one.session.flow_name, one.session.flow_version);
+  const auto member = [&](std::string_view name, const char* which) {
+    line(name, [&](const auto& at) { return at(which); });
+  };
+  line("", [](const auto& at) { return "session " + at("id"); });
+  line("flow",
+       [](const auto& at) { return fmt::format("{} version {}", at("flow"), at("flow_version")); });
+  member("topic", "topic");
+  member("models", "models");
+  member("status", "status");
+  member("steps", "steps");
+  member("messages", "messages");
+  member("calls", "model_calls");
+  line("tokens", [](const auto& at) {
+    return fmt::format("{} in, {} out", at("prompt_tokens"), at("completion_tokens"));
   });
-  both("topic", [](const auto& one) { return one.session.topic; });
-  both("models", [](const auto& one) { return fmt::format("{}", fmt::join(one.models, ", ")); });
-  both("status", [](const auto& one) { return std::string(model::to_text(one.row.status)); });
-  both("steps", [](const auto& one) { return std::to_string(one.steps); });
-  both("messages", [](const auto& one) { return std::to_string(one.messages.size()); });
-  both("calls", [](const auto& one) { return std::to_string(one.usage.calls); });
-  both("tokens", [](const auto& one) {
-    return fmt::format("{} in, {} out", one.usage.prompt_tokens, one.usage.completion_tokens);
+  line("US dollars", [](const auto& at) {
+    const std::string cost = at("cost_usd");
+    return cost.empty() ? "-" : fmt::format("{:.4f}", std::strtod(cost.c_str(), nullptr));
   });
-  both("US dollars", [](const auto& one) {
-    return one.usage.cost_usd ? fmt::format("{:.4f}", *one.usage.cost_usd) : std::string("-");
-  });
-  both("step time", [](const auto& one) {
-    return base::duration_words(std::chrono::milliseconds(one.step_time_ms));
+  line("step time", [](const auto& at) {
+    return base::duration_words(std::chrono::milliseconds(std::atoll(at("step_time_ms").c_str())));
   });
 }
 
-void print_parting(const service::Comparison& comparison, std::size_t at) {
-  fmt::print("\nthey part at message {}\n", at + 1);
-  for (const Compared* one : {&comparison.first, &comparison.second}) {
-    if (at >= one->messages.size()) {
-      fmt::print("session {} says nothing more\n", one->row.id);
+void print_parting(const json::value& comparison) {
+  fmt::print("\nthey part at message {}\n", words_at(comparison, "/part_at"));
+  for (const int which : {0, 1}) {
+    const std::string id = words_at(comparison, fmt::format("/sessions/{}/id", which));
+    const std::string message = fmt::format("/messages/{}/", which);
+    if (base::at_pointer(comparison, message + "role") == nullptr) {
+      fmt::print("session {} says nothing more\n", id);
       continue;
     }
-    const flow::Said said = engine::to_said(one->messages[at], one->session);
-    const flow::CastRole* role = one->session.cast.find(said.role);
-    fmt::print("session {}: {} in round {}\n", one->row.id,
-               safe_for_terminal(role != nullptr ? role->name : said.role), said.round);
+    fmt::print("session {}: {} in round {}\n", id,
+               safe_for_terminal(words_at(comparison, message + "speaker")),
+               words_at(comparison, message + "round"));
   }
-  using service::DiffLine;
-  for (const DiffLine& piece : comparison.words) {
-    const std::string words = safe_for_terminal(piece.text);
-    if (piece.kind == DiffLine::Kind::same) fmt::print("  {}\n", base::shorten(words, 100));
-    if (piece.kind == DiffLine::Kind::removed) fmt::print("{}\n", styled("- " + words, Style::red));
-    if (piece.kind == DiffLine::Kind::added) fmt::print("{}\n", styled("+ " + words, Style::green));
+  const json::value* pieces = base::at_pointer(comparison, "/words");
+  if (pieces == nullptr || !pieces->is_array()) return;
+  for (const json::value& piece : pieces->get_array()) {
+    const auto words = [&](const char* whose) { return safe_for_terminal(words_at(piece, whose)); };
+    if (base::at_pointer(piece, "/same") != nullptr)
+      fmt::print("  {}\n", base::shorten(words("/same"), 100));
+    if (base::at_pointer(piece, "/only_first") != nullptr)
+      fmt::print("{}\n", styled("- " + words("/only_first"), Style::red));
+    if (base::at_pointer(piece, "/only_second") != nullptr)
+      fmt::print("{}\n", styled("+ " + words("/only_second"), Style::green));
   }
 }
 
 base::Result<int> compare(Context& context, Id first, Id second) {
-  auto reader = context.reader();
-  if (!reader) return reader.error();
-  engine::FlowCache flows;
-  auto found = service::compare_sessions(**reader, flows, first, second);
+  auto records = context.records();
+  if (!records) return records.error();
+  auto found = (*records)->comparison(first, second);
   if (!found) return found.error();
+  const json::value comparison(*std::move(found));
   if (context.json) {
-    print_json(service::comparison_json(*found));
+    print_json(comparison);
     return kExitDone;
   }
-  print_table(found->first, found->second);
-  if (!found->same_flow) fmt::print("\nthey perform different flows, or versions of one\n");
-  if (!found->same_topic) fmt::print("{}their topics differ\n", found->same_flow ? "\n" : "");
-  if (found->parting)
-    print_parting(*found, *found->parting);
+  print_table(comparison);
+  const bool same_flow = is_true(comparison, "/same_flow");
+  if (!same_flow) fmt::print("\nthey perform different flows, or versions of one\n");
+  if (!is_true(comparison, "/same_topic"))
+    fmt::print("{}their topics differ\n", same_flow ? "\n" : "");
+  if (!words_at(comparison, "/part_at").empty())
+    print_parting(comparison);
   else
-    fmt::print("\nthey say the same in all {} messages\n", found->first.messages.size());
+    fmt::print("\nthey say the same in all {} messages\n",
+               words_at(comparison, "/sessions/0/messages"));
   return kExitDone;
 }
 
@@ -100,7 +132,9 @@ void add_session_compare(CLI::App& session, Context& context) {
   command->add_option("first", ids->first, "A session's id")->required();
   command->add_option("second", ids->second, "Another's")->required();
   command->footer("Example: tertulia session compare 7 9");
-  run_on_parse(*command, [&context, ids] { return compare(context, ids->first, ids->second); });
+  run_on_parse(
+      *command, [&context, ids] { return compare(context, ids->first, ids->second); },
+      Place::anywhere);
 }
 
 }  // namespace tertulia::cli

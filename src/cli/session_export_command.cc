@@ -9,7 +9,6 @@
 #include "cli/session_selection.h"
 #include "cli/session_tools.h"
 #include "cli/terminal.h"
-#include "service/session_export.h"
 
 namespace tertulia::cli {
 namespace {
@@ -27,15 +26,13 @@ base::Result<void> write_out(const std::string& text) {
 }
 
 base::Result<int> export_all(Context& context, const ExportOptions& options) {
-  auto reader = context.reader();
-  if (!reader) return reader.error();
+  auto records = context.records();
+  if (!records) return records.error();
   if (options.selection.empty())
     return base::Error{.code = base::Code::invalid,
                        .message = "export wants ids, or --status, --flow or --older-than",
                        .remedy = "tertulia session list"};
-  auto filter = service::to_filter(**reader, options.selection, base::Clock::system().now());
-  if (!filter) return filter.error();
-  auto count = store::count_sessions(**reader, *filter);
+  auto count = (*records)->count(options.selection);
   if (!count) return count.error();
   if (*count > 1 && (options.format == "html" || options.format == "json"))
     return base::Error{.code = base::Code::invalid,
@@ -48,18 +45,17 @@ base::Result<int> export_all(Context& context, const ExportOptions& options) {
   std::vector<std::string> failed;
   {
     ProgressLine progress("exporting", "sessions");
-    auto exported = store::each_session(
-        **reader, *filter, [&](const store::SessionSummary& session) -> base::Result<void> {
-          auto text = service::export_session(**reader, session.id, options.format);
-          // One session that cannot be read does not keep the others from being kept.
-          if (!text && *count > 1) {
-            failed.push_back(fmt::format("session {}: {}", session.id, text.error().message));
-            return {};
-          }
-          if (!text) return text.error();
-          if (!output_is_terminal()) progress.show(++done, *count);
-          return write_out(*text);
-        });
+    auto exported = (*records)->each(options.selection, [&](model::Id id) -> base::Result<void> {
+      auto text = (*records)->exported(id, options.format);
+      // One session that cannot be read does not keep the others from being kept.
+      if (!text && *count > 1) {
+        failed.push_back(fmt::format("session {}: {}", id, text.error().message));
+        return {};
+      }
+      if (!text) return text.error();
+      if (!output_is_terminal()) progress.show(++done, *count);
+      return write_out(*text);
+    });
     if (!exported) return exported.error();
   }
   if (std::fflush(stdout) != 0) return write_out(" ").error();
@@ -83,7 +79,8 @@ void add_session_export(CLI::App& session, Context& context) {
       "Example: tertulia session export 7 --format html > session-7.html\n"
       "         tertulia session export --flow debate --status finished --format jsonl > "
       "all.jsonl");
-  run_on_parse(*exporting, [&context, options] { return export_all(context, *options); });
+  run_on_parse(
+      *exporting, [&context, options] { return export_all(context, *options); }, Place::anywhere);
 }
 
 }  // namespace tertulia::cli

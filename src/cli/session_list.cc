@@ -5,7 +5,6 @@
 #include "cli/session_selection.h"
 #include "cli/session_tools.h"
 #include "cli/terminal.h"
-#include "service/session_view.h"
 
 namespace tertulia::cli {
 namespace {
@@ -19,30 +18,32 @@ struct ListOptions {
   Id below = 0;
 };
 
+std::string text_of(const json::value& item, std::string_view pointer) {
+  const json::value* value = base::at_pointer(item, pointer);
+  if (value == nullptr) return {};
+  return value->is_string() ? std::string(value->get_string()) : base::to_text(*value);
+}
+
 base::Result<int> list(Context& context, const ListOptions& options) {
-  auto reader = context.reader();
-  if (!reader) return reader.error();
-  auto filter = service::to_filter(**reader, options.selection, base::Clock::system().now());
-  if (!filter) return filter.error();
-  store::SessionPage page{.filter = *std::move(filter), .below = {}, .limit = options.limit};
-  if (options.below > 0) page.below = options.below;
+  auto records = context.records();
+  if (!records) return records.error();
+  auto listed = (*records)->sessions(options.selection, options.below, options.limit);
+  if (!listed) return listed.error();
   if (context.json) {
-    auto listed = service::list_sessions_json(**reader, page);
-    if (!listed) return listed.error();
     print_json(json::object{{"items", std::move(listed->items)}});
     return kExitDone;
   }
-  auto sessions = store::list_sessions(**reader, page);
-  if (!sessions) return sessions.error();
-  if (sessions->empty() && options.selection.empty() && options.below == 0)
+  if (listed->items.empty() && options.selection.empty() && options.below == 0)
     fmt::print("no sessions yet; try: tertulia run debate\n");
-  else if (sessions->empty())
+  else if (listed->items.empty())
     fmt::print("no such sessions\n");
-  for (const auto& session : *sessions)
-    fmt::print(
-        "{:>6}  {:<11} {:>4} steps  {}  {}\n", session.id, model::to_text(session.status),
-        session.executed_steps, session.flow.value_or("?"),
-        styled(base::shorten(safe_for_terminal(session.topic.value_or("")), 60), Style::dim));
+  for (const json::value& item : listed->items) {
+    const std::string flow = text_of(item, "/flow");
+    fmt::print("{:>6}  {:<11} {:>4} steps  {}  {}\n", text_of(item, "/id"),
+               text_of(item, "/status"), text_of(item, "/steps"),
+               flow.empty() ? "?" : safe_for_terminal(flow),
+               styled(base::shorten(safe_for_terminal(text_of(item, "/topic")), 60), Style::dim));
+  }
   return kExitDone;
 }
 
@@ -55,7 +56,8 @@ void add_session_list(CLI::App& session, Context& context) {
   listing->add_option("--limit", options->limit, "How many")->check(CLI::Range(1, 10000));
   listing->add_option("--below", options->below, "Only ids below this one (the next page)");
   listing->footer("Example: tertulia session list --status paused,waiting --flow debate");
-  run_on_parse(*listing, [&context, options] { return list(context, *options); });
+  run_on_parse(
+      *listing, [&context, options] { return list(context, *options); }, Place::anywhere);
 }
 
 }  // namespace tertulia::cli

@@ -1,11 +1,8 @@
 // The step log for people: a table, or the tree of parents and children.
 #pragma once
 
-#include <vector>
-
-#include "engine/session_data.h"
-#include "model/rows.h"
-#include "store/step_log.h"
+#include "base/json.h"
+#include "base/result.h"
 
 namespace tertulia::cli {
 
@@ -14,7 +11,9 @@ struct LogViewOptions {
   bool full = false;  // with snapshots, result data and every call to a model
 };
 
-void print_log(const engine::SessionData& session, const std::vector<model::StepExecutionLog>& log,
-               const std::vector<store::CallOfStep>& calls, const LogViewOptions& options);
+// `log`: rows as service::Records::log gives them, with words, and with all else where it is full.
+// Invalid where they are not that.
+[[nodiscard]] base::Result<void> print_log(const base::json::array& log,
+                                           const LogViewOptions& options);
 
 }  // namespace tertulia::cli

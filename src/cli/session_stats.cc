@@ -1,6 +1,4 @@
 // tertulia session stats.
-#include "service/session_stats.h"
-
 #include <fmt/format.h>
 
 #include "base/utf8.h"
@@ -11,7 +9,7 @@
 namespace tertulia::cli {
 namespace {
 
-using store::StatsLine;
+namespace json = base::json;
 
 void print_head(std::string_view name) {
   fmt::print("{}\n", styled(fmt::format("{:<28} {:>8} {:>8} {:>8} {:>7} {:>10} {:>10} {:>10}  {}",
@@ -20,41 +18,51 @@ void print_head(std::string_view name) {
                             Style::bold));
 }
 
-void print_line(const StatsLine& line) {
-  std::string name = base::shorten(safe_for_terminal(line.name), 28);
+void print_line(const json::object& line, std::string_view shown_as = {}) {
+  const auto number = [&](const char* name) -> std::int64_t {
+    const json::value* value = line.if_contains(name);
+    return value != nullptr && value->is_int64() ? value->get_int64() : 0;
+  };
+  std::string name(shown_as);
+  if (const json::value* own = line.if_contains("name"); name.empty() && own && own->is_string())
+    name = own->get_string();
+  name = base::shorten(safe_for_terminal(name), 28);
   const std::size_t width = base::display_width(name);
   if (width < 28) name.append(28 - width, ' ');
-  fmt::print("{} {:>8} {:>8} {:>8} {:>7} {:>10} {:>10} {:>10}  {}\n", name, line.sessions,
-             line.steps, line.calls, line.failed_calls, line.prompt_tokens, line.completion_tokens,
-             line.cost_usd ? fmt::format("{:.4f}", *line.cost_usd) : "-",
-             base::duration_words(std::chrono::milliseconds(line.duration_ms)));
+  const json::value* cost = line.if_contains("cost_usd");
+  fmt::print(
+      "{} {:>8} {:>8} {:>8} {:>7} {:>10} {:>10} {:>10}  {}\n", name, number("sessions"),
+      number("steps"), number("calls"), number("failed_calls"), number("prompt_tokens"),
+      number("completion_tokens"),
+      cost != nullptr && cost->is_number() ? fmt::format("{:.4f}", cost->to_number<double>()) : "-",
+      base::duration_words(std::chrono::milliseconds(number("duration_ms"))));
 }
 
-base::Result<int> stats(Context& context, const service::SessionSelection& options) {
-  auto reader = context.reader();
-  if (!reader) return reader.error();
-  auto filter = service::to_filter(**reader, options, base::Clock::system().now());
-  if (!filter) return filter.error();
-  auto found = service::load_session_stats(**reader, *filter);
+base::Result<int> stats(Context& context, const service::SessionSelection& selection) {
+  auto records = context.records();
+  if (!records) return records.error();
+  auto found = (*records)->stats(selection);
   if (!found) return found.error();
   if (context.json) {
-    print_json(service::stats_json(*found));
+    print_json(*found);
     return kExitDone;
   }
-  StatsLine total = found->total;
-  if (total.sessions == 0) {
+  const json::value* total = found->if_contains("total");
+  const json::value* sessions = total != nullptr ? base::at_pointer(*total, "/sessions") : nullptr;
+  if (sessions == nullptr || !total->is_object() || *sessions == json::value(0)) {
     fmt::print("no such sessions\n");
     return kExitDone;
   }
-  for (const auto& [name, lines] : found->groups) {
-    if (lines.empty()) continue;
-    print_head(name);
-    for (const StatsLine& line : lines) print_line(line);
+  for (const char* by : {"flow", "role", "model", "status"}) {
+    const json::value* lines = found->if_contains(std::string("by_") + by);
+    if (lines == nullptr || !lines->is_array() || lines->get_array().empty()) continue;
+    print_head(by);
+    for (const json::value& line : lines->get_array())
+      if (line.is_object()) print_line(line.get_object());
     fmt::print("\n");
   }
-  total.name = "all";
   print_head("");
-  print_line(total);
+  print_line(total->get_object(), "all");
   return kExitDone;
 }
 
@@ -66,7 +74,8 @@ void add_session_stats(CLI::App& session, Context& context) {
   auto options = std::make_shared<service::SessionSelection>();
   add_selection(*command, *options);
   command->footer("Example: tertulia session stats --flow debate --status finished");
-  run_on_parse(*command, [&context, options] { return stats(context, *options); });
+  run_on_parse(
+      *command, [&context, options] { return stats(context, *options); }, Place::anywhere);
 }
 
 }  // namespace tertulia::cli

@@ -6,6 +6,9 @@
 #include <iterator>
 
 #include "cli/perform.h"
+#include "cli/perform_ending.h"
+#include "remote/event_follower.h"
+#include "remote/server_records.h"
 #include "service/limit_wishes.h"
 #include "store/leases.h"
 #include "store/sessions.h"
@@ -22,18 +25,17 @@ struct ResumeOptions {
 };
 
 base::Result<int> go_on(Context& context, const ResumeOptions& options, engine::Action action) {
-  auto reader = context.reader();
-  if (!reader) return reader.error();
-  auto row = store::load_session(**reader, options.id);
-  if (!row) return row.error();
-  if (row->status == model::SessionStatus::finished && action == engine::Action::resume) {
+  auto records = context.records();
+  if (!records) return records.error();
+  auto session = (*records)->session(options.id);
+  if (!session) return session.error();
+  if (ending_of(*session).status == model::SessionStatus::finished &&
+      action == engine::Action::resume) {
     fmt::print(stderr, "session {} is finished already\n", options.id);
     return kExitDone;
   }
-  auto limits = service::limits_in_session(**reader, options.id, options.limits);
-  if (!limits) return limits.error();
   return perform_shown(context, options.id,
-                       {.action = action, .limits = *limits, .words = {}, .order = options.order});
+                       {.action = action, .limits = options.limits, .order = options.order});
 }
 
 // Asks whoever performs the session; false where nobody does.
@@ -55,13 +57,22 @@ base::Result<bool> ask_performer(Context& context, Id id, const std::string& req
 }
 
 base::Result<int> answer(Context& context, Id id, const std::string& words, std::int64_t order) {
-  engine::Wish wish{.action = engine::Action::answer, .limits = {}, .words = words, .order = order};
-  if (words == "-") wish.words.assign(std::istreambuf_iterator<char>(std::cin), {});
-  return perform_shown(context, id, std::move(wish));
+  Performing performing{.action = engine::Action::answer, .words = words, .order = order};
+  if (words == "-") performing.words.assign(std::istreambuf_iterator<char>(std::cin), {});
+  return perform_shown(context, id, std::move(performing));
+}
+
+base::Result<bool> pause_there(const remote::ApiClient& server, Id id) {
+  auto asked = server.post(remote::session_path(id, "/pause"));
+  if (asked) return true;
+  if (asked.error().code == base::Code::conflict) return false;
+  return asked.error();
 }
 
 base::Result<int> pause(Context& context, Id id) {
-  auto asked = ask_performer(context, id, "pause");
+  auto server = context.server();
+  if (!server) return server.error();
+  auto asked = *server != nullptr ? pause_there(**server, id) : ask_performer(context, id, "pause");
   if (!asked) return asked.error();
   if (*asked) {
     fmt::print(stderr, "session {} pauses after its present step\n", id);
@@ -71,21 +82,48 @@ base::Result<int> pause(Context& context, Id id) {
   return kExitDone;
 }
 
+int say_cancelled(Id id, bool by_another) {
+  if (by_another)
+    fmt::print(stderr, "session {} is being cancelled by the process that performs it\n", id);
+  else
+    fmt::print(stderr, "session {} is cancelled\n", id);
+  return kExitDone;
+}
+
+// A session that nobody performed is ended by the server at once; its event says when.
+void wait_for_end(const remote::ApiClient& server, const base::json::object& session) {
+  const base::json::value* last = session.if_contains("last_event");
+  remote::EventFollower events(server, remote::session_path(ending_of(session).session, "/events"),
+                               last != nullptr ? base::to_text(*last) : "0");
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (std::chrono::steady_clock::now() < end && !events.is_over()) {
+    auto event = events.next(std::chrono::milliseconds(100));
+    if (!event || (*event && (*event)->type == engine::Event::Type::session_finished)) return;
+  }
+}
+
 base::Result<int> cancel(Context& context, Id id) {
+  auto server = context.server();
+  if (!server) return server.error();
+  if (*server != nullptr) {
+    auto before = (*server)->get(remote::session_path(id));
+    if (!before) return before.error();
+    auto asked = (*server)->post(remote::session_path(id, "/cancel"));
+    if (!asked) return asked.error();
+    const bool by_another = ending_of(*before).status == model::SessionStatus::running;
+    if (!by_another) wait_for_end(**server, *before);
+    return say_cancelled(id, by_another);
+  }
   auto engine = context.engine();
   if (!engine) return engine.error();
   auto ended = (*engine)->perform_and_wait(id, {.action = engine::Action::cancel});
   if (ended && ended->error) return *ended->error;
-  if (ended) {
-    fmt::print(stderr, "session {} is cancelled\n", id);
-    return kExitDone;
-  }
+  if (ended) return say_cancelled(id, false);
   if (ended.error().code != base::Code::conflict) return ended.error();
   auto asked = ask_performer(context, id, "cancel");
   if (!asked) return asked.error();
   if (!*asked) return ended.error();
-  fmt::print(stderr, "session {} is being cancelled by the process that performs it\n", id);
-  return kExitDone;
+  return say_cancelled(id, true);
 }
 
 }  // namespace
@@ -123,8 +161,9 @@ void add_session_steering(CLI::App& session, Context& context) {
           ->add_option("--order", options->order,
                        "Which step, where several stand (session log shows their numbers)")
           ->check(CLI::PositiveNumber);
-    run_on_parse(*command,
-                 [&context, options, action] { return go_on(context, *options, action); });
+    run_on_parse(
+        *command, [&context, options, action] { return go_on(context, *options, action); },
+        Place::anywhere);
   };
   steer("resume", "Begins a session, or goes on with it, to its end", engine::Action::resume);
   steer("step", "One step that asks a model, then pauses", engine::Action::step);
@@ -144,15 +183,19 @@ void add_session_steering(CLI::App& session, Context& context) {
       ->check(CLI::PositiveNumber);
   answering->add_option("--script", context.script_file, "What rehearsal says (YAML)");
   answering->footer("Example: tertulia session answer 7 \"I would cut the second paragraph.\"");
-  run_on_parse(*answering, [&context, answered, order] {
-    return answer(context, answered->first, answered->second, *order);
-  });
+  run_on_parse(
+      *answering,
+      [&context, answered, order] {
+        return answer(context, answered->first, answered->second, *order);
+      },
+      Place::anywhere);
 
   const auto with_id = [&](const char* name, const char* help, auto body) {
     auto* command = session.add_subcommand(name, help);
     auto id = std::make_shared<Id>();
     command->add_option("id", *id, "The session's id")->required();
-    run_on_parse(*command, [&context, id, body] { return body(context, *id); });
+    run_on_parse(
+        *command, [&context, id, body] { return body(context, *id); }, Place::anywhere);
   };
   with_id("pause", "Asks the process that performs the session to pause after its step", pause);
   with_id("cancel", "Ends a session for good", cancel);

@@ -49,7 +49,8 @@ constexpr std::array kSchemas = {
     // Sessions.
     ShortSchema{"Limits", "steps?:int rounds?:int tokens?:int cost_usd?:num time_ms?:int"},
     ShortSchema{"NewSession",
-                "flow:str topic?:str cast?:object vars?:object play?:[str] model?:str seed?:int "
+                "flow:str flow_version?:int topic?:str cast?:object vars?:object play?:[str] "
+                "model?:str seed?:int "
                 "limits?:Limits autostart?:bool"},
     ShortSchema{"SessionItem",
                 "id:int flow:str flow_version:int topic:str status:str stop_reason?:str round:int "
@@ -59,15 +60,19 @@ constexpr std::array kSchemas = {
                 "order:int role:str name:str question:str choices:[str] since:time until?:time "
                 "otherwise?:str"},
     ShortSchema{"BranchedFrom", "session:int order:int"},
+    ShortSchema{"Copied", "rows:int messages:int"},
     ShortSchema{
         "Session",
         "id:int flow:str flow_version:int topic:str status:str stop_reason?:str reason?:str "
         "waits_for?:str question?:str until?:time waiting?:[Waiting] "
         "branched_from?:BranchedFrom rehearsal:bool seed:int round:int steps:int "
-        "model_calls:int prompt_tokens:int completion_tokens:int cost_usd?:num "
+        "last_event:int copied?:Copied model_calls:int prompt_tokens:int completion_tokens:int "
+        "cost_usd?:num "
         "created_at:time ended_at?:time cast:[CastRole] result?:any"},
-    ShortSchema{"Selection", "ids?:[int] status?:[str] flow?:str batch?:int older_than?:str"},
-    ShortSchema{"Removal", "deleted:int in_flight:[int]"},
+    ShortSchema{"Selection",
+                "ids?:[int] status?:[str] flow?:str batch?:int older_than?:str "
+                "dry_run?:bool"},
+    ShortSchema{"Removal", "deleted:int in_flight:[int] would_delete?:int"},
     ShortSchema{"StatsLine",
                 "name?:str sessions:int steps:int calls:int failed_calls:int prompt_tokens:int "
                 "completion_tokens:int cost_usd?:num duration_ms:int"},
@@ -99,9 +104,11 @@ constexpr std::array kSchemas = {
                 "stop_reason?:str branched_from?:BranchedFrom steps:int messages:int "
                 "model_calls:int prompt_tokens:int completion_tokens:int cost_usd?:num "
                 "step_time_ms:int"},
+    ShortSchema{"DiffPiece", "same?:str only_first?:str only_second?:str"},
     ShortSchema{"Comparison",
                 "sessions:[ComparedSession] same_flow:bool same_topic:bool part_at:int|null "
-                "messages?:[any] differing_words?:any"},
+                "messages?:[any] words?:[DiffPiece] "
+                "differing_words?:[DiffPiece]"},
     ShortSchema{"FoundMessage", "session_id:int position:int role:str text:str"},
     ShortSchema{"EventStream", "= str"}, ShortSchema{"Page", "= str"},
     // The server.
@@ -215,11 +222,13 @@ json::object log_schema(bool with_calls) {
     properties[column.name] = std::move(any);
   });
   json::array required = {"id", "session_id", "step_id", "execution_order", "status"};
+  json::object calls = of_type("array");
+  calls["items"] = of_type("object");
+  properties["model_calls"] = std::move(calls);
   if (with_calls) {
-    json::object calls = of_type("array");
-    calls["items"] = of_type("object");
-    properties["model_calls"] = std::move(calls);
     required.emplace_back("model_calls");
+  } else {
+    properties["step_words"] = of_type("string");
   }
   schema["properties"] = std::move(properties);
   schema["required"] = std::move(required);

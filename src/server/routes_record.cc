@@ -17,8 +17,6 @@ namespace json = base::json;
 
 namespace {
 
-using service::LogDetail;
-
 bool is_true(const Request& request, std::string_view name) {
   const auto found = request.query.find(name);
   return found != request.query.end() && (found->second == "true" || found->second == "1");
@@ -35,14 +33,16 @@ Response list_messages(const Api& api, const Request& request, Desk& desk) {
   return page_response(std::move(page->items), page->next);
 }
 
-Response list_log(const Request& request, Desk& desk) {
+Response list_log(const Api& api, const Request& request, Desk& desk) {
   auto id = id_of(request, "session");
   if (!id) return problem(id.error());
   auto wish = page_of(request);
   if (!wish) return problem(wish.error());
   auto page =
-      service::list_log_json(*desk.reader, *id, wish->cursor.value_or(0), wish->limit,
-                             is_true(request, "snapshots") ? LogDetail::full : LogDetail::brief);
+      service::list_log_json(*desk.reader, api.flows, *id, wish->cursor.value_or(0), wish->limit,
+                             {.snapshots = is_true(request, "snapshots"),
+                              .words = is_true(request, "words"),
+                              .calls = is_true(request, "calls")});
   if (!page) return problem(page.error());
   return page_response(std::move(page->items), page->next);
 }
@@ -154,15 +154,18 @@ void add_record_routes(Router& router, const Api& api) {
               .handler = [&api](const Request& request, Desk& desk) {
                 return list_messages(api, request, desk);
               }});
-  router.add(
-      {.method = "GET",
-       .path = "/api/v1/sessions/{id}/log",
-       .summary = "The step log, by execution order",
-       .tag = "record",
-       .query =
-           page_parameters({{"snapshots", "boolean", "with step_snapshot and context_snapshot"}}),
-       .response = "LogPage",
-       .handler = [](const Request& request, Desk& desk) { return list_log(request, desk); }});
+  router.add({.method = "GET",
+              .path = "/api/v1/sessions/{id}/log",
+              .summary = "The step log, by execution order",
+              .tag = "record",
+              .query = page_parameters(
+                  {{"snapshots", "boolean", "with step_snapshot and context_snapshot"},
+                   {"words", "boolean", "with step_words: the step in words"},
+                   {"calls", "boolean", "with model_calls"}}),
+              .response = "LogPage",
+              .handler = [&api](const Request& request, Desk& desk) {
+                return list_log(api, request, desk);
+              }});
   router.add(
       {.method = "GET",
        .path = "/api/v1/sessions/{id}/log/{order}",

@@ -10,6 +10,8 @@
 #include "service/session_selection.h"
 #include "service/session_stats.h"
 #include "service/session_view.h"
+#include "service/stored_version.h"
+#include "store/flows.h"
 
 namespace tertulia::server {
 
@@ -36,6 +38,15 @@ std::string query(const Request& request, std::string_view name) {
 
 base::Result<service::SessionSelection> selection_of(const Request& request) {
   service::SessionSelection selection;
+  for (const std::string& word : words_of(query(request, "ids"))) {
+    const auto id = parse_id(word);
+    if (!id || selection.ids.size() == kMostSelected)
+      return base::Error{
+          .code = base::Code::invalid,
+          .message = id ? fmt::format("more than {} ids are named", kMostSelected)
+                        : fmt::format("ids has '{}', which is no session's id", word)};
+    selection.ids.push_back(*id);
+  }
   selection.statuses = words_of(query(request, "status"));
   selection.flow = query(request, "flow");
   selection.older_than = query(request, "older_than");
@@ -73,7 +84,8 @@ service::SessionSelection selection_of(Body& body) {
 }
 
 std::vector<Parameter> selection_parameters() {
-  return {{"status", "string", "one or more of the statuses, with commas"},
+  return {{"ids", "string", "only these, with commas"},
+          {"status", "string", "one or more of the statuses, with commas"},
           {"flow", "string", "the flow's name"},
           {"batch", "integer", "of this batch"},
           {"older_than", "string", "nothing was done with them for so long: 30m, 12h, 90d"}};
@@ -104,9 +116,48 @@ Response list(const Request& request, Desk& desk) {
   return page_response(std::move(page->items), page->next);
 }
 
+// Makes a session of a flow, on the connection that writes.
+using Maker =
+    std::function<base::Result<model::Id>(db::Connection&, const service::SessionWishes&)>;
+
+// Of that version of the flow, or of its text as it is now.
+base::Result<Maker> flow_of(const Api& api, Desk& desk, const std::string& name,
+                            std::optional<std::int64_t> version) {
+  const auto around = service::surroundings_of(*desk.reader, api.profile_names);
+  if (version) {
+    auto flow = store::find_flow(*desk.reader, name);
+    if (!flow) return flow.error();
+    if (!*flow)
+      return base::Error{.code = base::Code::not_found,
+                         .message = fmt::format("there is no stored flow '{}'", name)};
+    auto stored =
+        service::load_stored_version(*desk.reader, **flow, std::to_string(*version), around);
+    if (!stored) return stored.error();
+    return Maker([&api, flow = service::StoredFlow{std::move(stored->program),
+                                                   {.version = std::move(stored->row)}}](
+                     db::Connection& connection,
+                     const service::SessionWishes& wishes) -> base::Result<model::Id> {
+      auto wanted = service::cast_session(connection, flow, wishes, api.profiles,
+                                          base::Clock::system().now());
+      if (!wanted) return wanted.error();
+      return store::create_session(connection, *wanted);
+    });
+  }
+  auto text = service::find_flow_text(*desk.reader, name);
+  if (!text) return text.error();
+  auto checked = service::check_flow_text(*text, around);
+  if (!checked.ok()) return service::mistakes_error(text->shown, checked);
+  return Maker([&api, text = *std::move(text), checked = std::move(checked)](
+                   db::Connection& connection, const service::SessionWishes& wishes) {
+    return service::make_session(connection, text, checked, wishes, api.profiles,
+                                 base::Clock::system().now());
+  });
+}
+
 Response create(const Api& api, const Request& request, Desk& desk) {
   Body body(request.body);
   const auto name = body.text("flow");
+  const auto version = body.integer("flow_version");
   service::SessionWishes wishes;
   wishes.topic = body.text("topic");
   wishes.roles = body.text_map("cast");
@@ -127,19 +178,13 @@ Response create(const Api& api, const Request& request, Desk& desk) {
   if (wishes.profile.empty())
     body.mistake("model", "a model is wanted: this server was started without one");
   if (auto refusal = body.refusal()) return *std::move(refusal);
-  auto text = service::find_flow_text(*desk.reader, *name);
-  if (!text) return Body::refuse(text.error(), "/flow");
-  const auto checked =
-      service::check_flow_text(*text, service::surroundings_of(*desk.reader, api.profile_names));
-  if (!checked.ok()) return Body::refuse(service::mistakes_error(text->shown, checked), "/flow");
-  if (!api.profiles(wishes.profile)) {
-    auto profile = api.profiles(wishes.profile);
+  if (auto profile = api.profiles(wishes.profile); !profile)
     return Body::refuse(profile.error(), "/model");
-  }
+  auto flow = flow_of(api, desk, *name, version);
+  if (!flow) return Body::refuse(flow.error(), version ? "/flow_version" : "/flow");
   model::Id session = 0;
   auto done = write(api, [&](db::Connection& connection) -> base::Result<void> {
-    auto made = service::make_session(connection, *text, checked, wishes, api.profiles,
-                                      base::Clock::system().now());
+    auto made = (*flow)(connection, wishes);
     if (!made) return made.error();
     session = *made;
     return {};
@@ -164,11 +209,19 @@ Response remove(const Api& api, const Request& request, Desk& desk) {
 Response prune(const Api& api, const Request& request, Desk& desk) {
   Body body(request.body);
   service::SessionSelection selection = selection_of(body);
+  const bool is_dry_run = body.boolean("dry_run").value_or(false);
   if (selection.empty())
     body.mistake("", "say which sessions: ids, status, flow, batch or older_than");
   if (auto refusal = body.refusal()) return *std::move(refusal);
   auto filter = service::to_filter(*desk.reader, selection, base::Clock::system().now());
   if (!filter) return Body::refuse(filter.error(), "");
+  if (is_dry_run) {
+    auto count = store::count_sessions(*desk.reader, *filter);
+    if (!count) return problem(count.error());
+    json::object out = service::removal_json({});
+    out["would_delete"] = *count;
+    return json_response(out);
+  }
   auto removed = service::remove_sessions(api.engine, *desk.reader, *filter);
   if (!removed) return problem(removed.error());
   return json_response(service::removal_json(*removed));
@@ -222,7 +275,7 @@ void add_session_routes(Router& router, const Api& api) {
   router.add({.method = "POST",
               .path = "/api/v1/sessions/prune",
               .scope = Scope::admin,
-              .summary = "Deletes all sessions that fit",
+              .summary = "Deletes all sessions that fit, or (dry_run) says how many there are",
               .tag = "sessions",
               .request = "Selection",
               .response = "Removal",

@@ -161,7 +161,10 @@ Response branch(const Api& api, const Request& request, Desk& desk, bool is_reru
   if (!done) return Body::refuse(done.error(), std::string("/") + order);
   if (autostart && branched.status == model::SessionStatus::paused)
     if (auto begun = api.stage.begin(branched.id, {}); !begun) return problem(begun.error());
-  Response response = session_response(api, desk, branched.id, 201);
+  auto shown = service::session_json(*desk.reader, api.flows, branched.id);
+  if (!shown) return problem(shown.error());
+  (*shown)["copied"] = json::object{{"rows", branched.rows}, {"messages", branched.messages}};
+  Response response = json_response(*shown, 201);
   response.fields.emplace_back("Location", fmt::format("/api/v1/sessions/{}", branched.id));
   return response;
 }

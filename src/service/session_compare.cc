@@ -139,12 +139,15 @@ json::value message_at(const ComparedSession& one, std::size_t at) {
   return message_json(one.messages[at], one.session);
 }
 
-json::array differing_words(const Comparison& comparison) {
+// All runs of words, or only those that one of the two has alone.
+json::array words_json(const Comparison& comparison, bool only_differing) {
   json::array list;
   for (const DiffLine& piece : comparison.words) {
-    if (piece.kind == DiffLine::Kind::same) continue;
-    list.push_back(json::object{
-        {piece.kind == DiffLine::Kind::removed ? "only_first" : "only_second", piece.text}});
+    if (only_differing && piece.kind == DiffLine::Kind::same) continue;
+    const char* const whose = piece.kind == DiffLine::Kind::same      ? "same"
+                              : piece.kind == DiffLine::Kind::removed ? "only_first"
+                                                                      : "only_second";
+    list.push_back(json::object{{whose, piece.text}});
   }
   return list;
 }
@@ -178,7 +181,8 @@ json::object comparison_json(const Comparison& comparison) {
   if (at) {
     out["messages"] =
         json::array{message_at(comparison.first, *at), message_at(comparison.second, *at)};
-    out["differing_words"] = differing_words(comparison);
+    out["words"] = words_json(comparison, false);
+    out["differing_words"] = words_json(comparison, true);
   }
   return out;
 }

@@ -105,4 +105,30 @@ json::object waiting_json(const engine::Waiting& waiting) {
   return out;
 }
 
+base::Result<engine::Waiting> waiting_from_json(const json::value& value) {
+  const auto text = [&](const char* pointer) {
+    const json::value* found = base::at_pointer(value, pointer);
+    return found != nullptr && found->is_string() ? std::string(found->get_string())
+                                                  : std::string();
+  };
+  const json::value* order = base::at_pointer(value, "/order");
+  const auto since = base::parse_iso8601(text("/since"));
+  if (order == nullptr || !order->is_int64() || !since)
+    return base::Error{.code = base::Code::invalid,
+                       .message = "what a session waits for has no order, or no time"};
+  engine::Waiting waiting{.order = order->get_int64(),
+                          .role = text("/role"),
+                          .name = text("/name"),
+                          .question = text("/question"),
+                          .choices = {},
+                          .since = *since,
+                          .until = base::parse_iso8601(text("/until")),
+                          .otherwise = text("/otherwise")};
+  if (const json::value* choices = base::at_pointer(value, "/choices");
+      choices != nullptr && choices->is_array())
+    for (const json::value& choice : choices->get_array())
+      if (choice.is_string()) waiting.choices.emplace_back(choice.get_string());
+  return waiting;
+}
+
 }  // namespace tertulia::service

@@ -23,5 +23,7 @@ namespace tertulia::service {
 // {order, role, name, question, choices, since, until, otherwise}; the last two only where there is
 // such a time.
 [[nodiscard]] base::json::object waiting_json(const engine::Waiting& waiting);
+// And back. Invalid where it is not that.
+[[nodiscard]] base::Result<engine::Waiting> waiting_from_json(const base::json::value& value);
 
 }  // namespace tertulia::service

@@ -4,9 +4,12 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
 
 #include "engine/waiting.h"
+#include "service/log_words.h"
 #include "service/session_json.h"
+#include "store/session_events.h"
 #include "store/step_log.h"
 
 namespace tertulia::service {
@@ -30,17 +33,14 @@ JsonPage page_of(const std::vector<Row>& rows, std::int64_t limit, ToJson to_jso
   return page;
 }
 
-// The first whom it waits for; `waiting` has all, where several persons are asked at once.
+// The first whom it waits for; `waiting` has all, for inside a parallel several may be asked.
 void add_waiting(json::object& out, const std::vector<engine::Waiting>& waiting) {
   if (waiting.empty()) return;
   out["waits_for"] = waiting.front().role;
   out["question"] = waiting.front().question;
   if (waiting.front().until) out["until"] = base::to_iso8601(*waiting.front().until);
-  if (waiting.size() < 2) return;
   json::array all;
-  for (const engine::Waiting& each : waiting)
-    all.push_back(
-        json::object{{"order", each.order}, {"role", each.role}, {"question", each.question}});
+  for (const engine::Waiting& each : waiting) all.push_back(waiting_json(each));
   out["waiting"] = std::move(all);
 }
 
@@ -61,6 +61,8 @@ base::Result<json::object> session_json(db::Connection& reader, engine::FlowCach
   if (!session) return session.error();
   auto usage = store::sum_usage(reader, id);
   if (!usage) return usage.error();
+  auto last_event = store::last_event_number(reader, id);
+  if (!last_event) return last_event.error();
   json::object out;
   out["id"] = id;
   out["flow"] = session->flow_name;
@@ -75,6 +77,7 @@ base::Result<json::object> session_json(db::Connection& reader, engine::FlowCach
   out["seed"] = row->seed.value_or(0);
   out["round"] = row->current_round;
   out["steps"] = row->executed_steps_count;
+  out["last_event"] = *last_event;
   out["model_calls"] = usage->calls;
   out["prompt_tokens"] = usage->prompt_tokens;
   out["completion_tokens"] = usage->completion_tokens;
@@ -111,13 +114,30 @@ base::Result<JsonPage> list_messages_json(db::Connection& reader, engine::FlowCa
       [](const auto& message) { return message.position.value_or(0); });
 }
 
-base::Result<JsonPage> list_log_json(db::Connection& reader, Id session, std::int64_t after,
-                                     std::int64_t limit, LogDetail detail) {
+base::Result<JsonPage> list_log_json(db::Connection& reader, engine::FlowCache& flows, Id session,
+                                     std::int64_t after, std::int64_t limit, LogDetail detail) {
   if (auto row = store::load_session(reader, session); !row) return row.error();
+  std::optional<engine::SessionData> data;
+  if (detail.words) {
+    auto loaded = engine::load_session_data(reader, flows, session);
+    if (!loaded) return loaded.error();
+    data = *std::move(loaded);
+  }
   auto log = store::load_log(reader, session, after, one_more(limit));
   if (!log) return log.error();
-  return page_of(*log, limit, detail == LogDetail::full ? log_row_json : log_row_brief_json,
-                 [](const auto& row) { return row.execution_order; });
+  std::map<std::int64_t, json::array> calls;  // by order
+  if (detail.calls) {
+    auto made = store::load_model_calls(reader, session);
+    if (!made) return made.error();
+    for (const auto& call : *made) calls[call.order].push_back(model_call_json(call));
+  }
+  const auto to_json = [&](const model::StepExecutionLog& row) {
+    json::object out = detail.snapshots ? log_row_json(row) : log_row_brief_json(row);
+    if (data) out["step_words"] = log_step_words(*data, row);
+    if (detail.calls) out["model_calls"] = std::move(calls[row.execution_order]);
+    return out;
+  };
+  return page_of(*log, limit, to_json, [](const auto& row) { return row.execution_order; });
 }
 
 base::Result<json::object> log_row_with_calls_json(db::Connection& reader, Id session,

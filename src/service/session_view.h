@@ -32,11 +32,15 @@ struct JsonPage {
 [[nodiscard]] base::Result<JsonPage> list_messages_json(db::Connection& reader,
                                                         engine::FlowCache& flows, model::Id session,
                                                         std::int64_t after, std::int64_t limit);
-// Rows with an order above `after`; with snapshots, or brief.
-enum class LogDetail { brief, full };
-[[nodiscard]] base::Result<JsonPage> list_log_json(db::Connection& reader, model::Id session,
-                                                   std::int64_t after, std::int64_t limit,
-                                                   LogDetail detail);
+// Rows with an order above `after`. What each has beside its columns is added for who wants it.
+struct LogDetail {
+  bool snapshots = false;
+  bool words = false;  // `step_words`: its step, and who spoke, for people
+  bool calls = false;  // `model_calls`
+};
+[[nodiscard]] base::Result<JsonPage> list_log_json(db::Connection& reader, engine::FlowCache& flows,
+                                                   model::Id session, std::int64_t after,
+                                                   std::int64_t limit, LogDetail detail);
 // One row in full, with `model_calls`: every call that it made.
 [[nodiscard]] base::Result<base::json::object> log_row_with_calls_json(db::Connection& reader,
                                                                        model::Id session,

@@ -52,13 +52,12 @@ TEST_P(SessionView, PagesOfMessagesEndWhereTheyEnd) {
 
 TEST_P(SessionView, PagesOfTheLogAreBriefOrFull) {
   const auto id = perform(test::kTalk);
-  EXPECT_EQ(walk("execution_order", 0,
-                 [&](std::int64_t after) {
-                   return list_log_json(reader(), id, after, 2, LogDetail::brief);
-                 }),
-            (Pages{{1, 2}, {3}}));
-  auto brief = list_log_json(reader(), id, 0, 1, LogDetail::brief);
-  auto full = list_log_json(reader(), id, 0, 1, LogDetail::full);
+  EXPECT_EQ(
+      walk("execution_order", 0,
+           [&](std::int64_t after) { return list_log_json(reader(), flows_, id, after, 2, {}); }),
+      (Pages{{1, 2}, {3}}));
+  auto brief = list_log_json(reader(), flows_, id, 0, 1, {});
+  auto full = list_log_json(reader(), flows_, id, 0, 1, {.snapshots = true});
   ASSERT_TRUE(brief);
   ASSERT_TRUE(full);
   const auto& row = full->items.at(0).as_object();
@@ -100,7 +99,7 @@ TEST_P(SessionView, PagesOfSessionsAreNewestFirst) {
 TEST_P(SessionView, WhatIsNotThereIsNotFound) {
   EXPECT_ERROR(session_json(reader(), flows_, 7), not_found, "no session 7");
   EXPECT_ERROR(list_messages_json(reader(), flows_, 7, 0, 10), not_found, "no session 7");
-  EXPECT_ERROR(list_log_json(reader(), 7, 0, 10, LogDetail::brief), not_found, "no session 7");
+  EXPECT_ERROR(list_log_json(reader(), flows_, 7, 0, 10, {}), not_found, "no session 7");
   EXPECT_ERROR(log_row_with_calls_json(reader(), 7, 1), not_found, "no session 7");
   EXPECT_ERROR(list_documents_json(reader(), 7), not_found, "no session 7");
   EXPECT_ERROR(list_waiting_json(reader(), flows_, 7), not_found, "no session 7");
