@@ -10,16 +10,30 @@
 #include "cli/flow_source.h"
 #include "cli/terminal.h"
 #include "flow/language_schema.h"
+#include "remote/server_library.h"
 
 namespace tertulia::cli {
 namespace {
 
 namespace json = base::json;
 
-base::Result<int> list(Context& context) {
+base::Result<json::object> listed_flows(Context& context) {
+  auto server = context.server();
+  if (!server) return server.error();
+  if (*server != nullptr) {
+    auto told = (*server)->get("/api/v1/flows");
+    if (!told) return told.error();
+    return json::object{{"items", std::move((*told)["items"])}};
+  }
   auto reader = context.reader();
   if (!reader) return reader.error();
-  auto listed = service::list_flows_json(**reader, surroundings(context));
+  auto around = surroundings(context);
+  if (!around) return around.error();
+  return service::list_flows_json(**reader, *around);
+}
+
+base::Result<int> list(Context& context) {
+  auto listed = listed_flows(context);
   if (!listed) return listed.error();
   if (context.json) {
     print_json(*listed);
@@ -39,11 +53,12 @@ base::Result<int> show(Context& context, const std::string& name) {
   auto text = find_flow_text(context, name);
   if (!text) return text.error();
   auto checked = check_text(context, *text);
-  if (!checked.ok()) {
-    print_problems(*text, checked.problems, context.json);
+  if (!checked) return checked.error();
+  if (!checked->ok()) {
+    print_problems(*text, checked->problems, context.json);
     return base::Error{.code = base::Code::invalid, .message = text->shown + " has mistakes"};
   }
-  const flow::Program& program = *checked.program;
+  const flow::Program& program = *checked->program;
   if (context.json) {
     print_json(service::flow_json(program));
     return kExitDone;
@@ -68,14 +83,15 @@ base::Result<int> check(Context& context, const std::string& name) {
   auto text = find_flow_text(context, name);
   if (!text) return text.error();
   auto checked = check_text(context, *text);
-  print_problems(*text, checked.problems, context.json);
-  if (!checked.ok())
+  if (!checked) return checked.error();
+  print_problems(*text, checked->problems, context.json);
+  if (!checked->ok())
     return base::Error{.code = base::Code::invalid,
                        .message = fmt::format("{} has mistakes", text->shown)};
   if (!context.json)
-    fmt::print("{}: good, {} steps{}\n", text->shown, checked.program->steps.size(),
-               checked.problems.empty() ? std::string()
-                                        : fmt::format(", {} warnings", checked.problems.size()));
+    fmt::print("{}: good, {} steps{}\n", text->shown, checked->program->steps.size(),
+               checked->problems.empty() ? std::string()
+                                         : fmt::format(", {} warnings", checked->problems.size()));
   return kExitDone;
 }
 
@@ -98,12 +114,20 @@ base::Result<int> import(Context& context, const std::string& file) {
   return kExitDone;
 }
 
+base::Result<std::string> version_source(Context& context, const std::string& name,
+                                         std::int64_t version) {
+  auto server = context.server();
+  if (!server) return server.error();
+  if (*server != nullptr) return remote::load_flow_source(**server, name, version);
+  auto reader = context.reader();
+  if (!reader) return reader.error();
+  return service::load_flow_source(**reader, name, version);
+}
+
 base::Result<int> export_flow(Context& context, const std::string& name, std::int64_t version) {
   std::string source;
   if (version > 0) {
-    auto reader = context.reader();
-    if (!reader) return reader.error();
-    auto stored = service::load_flow_source(**reader, name, version);
+    auto stored = version_source(context, name, version);
     if (!stored) return stored.error();
     source = *std::move(stored);
   } else {
@@ -122,13 +146,15 @@ void add_flow(CLI::App& app, Context& context) {
   flow->require_subcommand(1);
   flow->footer("Example: tertulia flow check my-flow.yaml");
   auto* listing = flow->add_subcommand("list", "Stored and shipped flows");
-  run_on_parse(*listing, [&context] { return list(context); });
+  run_on_parse(
+      *listing, [&context] { return list(context); }, Place::anywhere);
 
   const auto with_name = [&](const char* name, const char* help, const char* argument, auto body) {
     auto* command = flow->add_subcommand(name, help);
     auto value = std::make_shared<std::string>();
     command->add_option(argument, *value, "A flow's file, or its name")->required();
-    run_on_parse(*command, [&context, value, body] { return body(context, *value); });
+    run_on_parse(
+        *command, [&context, value, body] { return body(context, *value); }, Place::anywhere);
   };
   with_name("show", "A flow's roles and compiled steps", "flow", show);
   with_name("check", "Checks a flow whole: every mistake with its place", "flow", check);
@@ -140,14 +166,18 @@ void add_flow(CLI::App& app, Context& context) {
   exporting->add_option("name", *name, "The flow's name")->required();
   exporting->add_option("--version", *version, "Not the latest, but this one")
       ->check(CLI::PositiveNumber);
-  run_on_parse(*exporting,
-               [&context, name, version] { return export_flow(context, *name, *version); });
+  run_on_parse(
+      *exporting, [&context, name, version] { return export_flow(context, *name, *version); },
+      Place::anywhere);
 
   auto* schema = flow->add_subcommand("schema", "The JSON Schema of the language, for editors");
-  run_on_parse(*schema, []() -> base::Result<int> {
-    fmt::print("{}\n", base::to_pretty_text(flow::language_schema()));
-    return kExitDone;
-  });
+  run_on_parse(
+      *schema,
+      []() -> base::Result<int> {
+        fmt::print("{}\n", base::to_pretty_text(flow::language_schema()));
+        return kExitDone;
+      },
+      Place::anywhere);
   add_flow_preview(*flow, context);
   add_flow_rehearse(*flow, context);
 }

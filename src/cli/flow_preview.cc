@@ -49,8 +49,9 @@ base::Result<int> preview_invented(Context& context, const PreviewOptions& optio
   auto text = find_flow_text(context, options.flow);
   if (!text) return text.error();
   auto checked = check_text(context, *text);
-  if (!checked.ok()) {
-    print_problems(*text, checked.problems, context.json);
+  if (!checked) return checked.error();
+  if (!checked->ok()) {
+    print_problems(*text, checked->problems, context.json);
     return base::Error{.code = base::Code::invalid, .message = text->shown + " has mistakes"};
   }
   auto reader = context.reader();
@@ -59,7 +60,7 @@ base::Result<int> preview_invented(Context& context, const PreviewOptions& optio
   wishes.profile = (*config)->model.value;
   if (options.has_topic) wishes.topic = options.topic;
   wishes.seed = options.seed;
-  auto found = service::preview_invented(**reader, *checked.program, wishes, options.step,
+  auto found = service::preview_invented(**reader, *checked->program, wishes, options.step,
                                          context.profiles(), context.providers());
   if (!found) return found.error();
   print_request(context, *found);

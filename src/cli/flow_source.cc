@@ -7,6 +7,7 @@
 #include <iostream>
 
 #include "cli/terminal.h"
+#include "remote/server_library.h"
 
 namespace tertulia::cli {
 namespace {
@@ -55,12 +56,18 @@ base::Result<std::string> read_text_file(const std::string& path, std::size_t mo
 
 base::Result<service::FlowText> find_flow_text(Context& context, const std::string& name) {
   if (names_a_file(name)) return text_of_file(name);
+  auto server = context.server();
+  if (!server) return server.error();
+  if (*server != nullptr) return remote::find_flow_text(**server, name);
   auto reader = context.reader();
   if (!reader) return reader.error();
   return service::find_flow_text(**reader, name);
 }
 
-service::FlowSurroundings surroundings(Context& context) {
+base::Result<service::FlowSurroundings> surroundings(Context& context) {
+  auto server = context.server();
+  if (!server) return server.error();
+  if (*server != nullptr) return remote::surroundings_of(**server);
   service::FlowSurroundings around;
   if (auto config = context.config()) around.profiles = (*config)->profile_names();
   around.read_file = [](const service::FlowText& of, const std::string& name) {
@@ -76,8 +83,10 @@ service::FlowSurroundings surroundings(Context& context) {
   return around;
 }
 
-flow::CheckedFlow check_text(Context& context, const FlowText& text) {
-  return service::check_flow_text(text, surroundings(context));
+base::Result<flow::CheckedFlow> check_text(Context& context, const FlowText& text) {
+  auto around = surroundings(context);
+  if (!around) return around.error();
+  return service::check_flow_text(text, *around);
 }
 
 void print_problems(const FlowText& text, const std::vector<flow::Problem>& problems, bool json) {
@@ -94,13 +103,17 @@ void print_problems(const FlowText& text, const std::vector<flow::Problem>& prob
 
 base::Result<service::StoredFlow> store_flow(Context& context, const FlowText& text,
                                              bool quiet_warnings) {
-  const flow::CheckedFlow checked = check_text(context, text);
+  auto checked = check_text(context, text);
+  if (!checked) return checked.error();
   const bool quiet = quiet_warnings || text.is_shipped;
-  if (!checked.ok() || !quiet) print_problems(text, checked.problems, context.json);
-  if (!checked.ok()) return service::mistakes_error(text.shown, checked);
+  if (!checked->ok() || !quiet) print_problems(text, checked->problems, context.json);
+  if (!checked->ok()) return service::mistakes_error(text.shown, *checked);
+  auto server = context.server();
+  if (!server) return server.error();
+  if (*server != nullptr) return remote::store_flow(**server, text, *checked);
   base::Result<service::StoredFlow> stored = base::Error{};
   auto done = context.write([&](db::Connection& connection) -> base::Result<void> {
-    stored = service::store_flow(connection, text, checked, base::Clock::system().now());
+    stored = service::store_flow(connection, text, *checked, base::Clock::system().now());
     if (!stored) return stored.error();
     return {};
   });

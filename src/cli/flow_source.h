@@ -23,18 +23,19 @@ namespace tertulia::cli {
                                                        std::size_t most_bytes);
 
 // The configured profiles, what lies in the folder of a flow's file, and the flows of the database,
-// which is opened when one is called.
-[[nodiscard]] service::FlowSurroundings surroundings(Context& context);
+// which is opened when one is called; through a server, its profiles and flows, and no files.
+[[nodiscard]] base::Result<service::FlowSurroundings> surroundings(Context& context);
 
-[[nodiscard]] flow::CheckedFlow check_text(Context& context, const service::FlowText& text);
+[[nodiscard]] base::Result<flow::CheckedFlow> check_text(Context& context,
+                                                         const service::FlowText& text);
 
 // Prints problems as FILE:LINE:COLUMN: words; on standard error, or as JSON lines on standard
 // output.
 void print_problems(const service::FlowText& text, const std::vector<flow::Problem>& problems,
                     bool json);
 
-// Checks and stores. Where the check finds errors they are printed, and the error says only how
-// many; nothing is stored.
+// Checks and stores, in the database or at the server. Where the check finds errors they are
+// printed, and the error says only how many; nothing is stored.
 [[nodiscard]] base::Result<service::StoredFlow> store_flow(Context& context,
                                                            const service::FlowText& text,
                                                            bool quiet_warnings);

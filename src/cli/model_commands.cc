@@ -20,7 +20,36 @@ std::string key_words(const llm::ModelProfile& profile) {
   return "no key";
 }
 
+// What a server tells of its profiles: not where they are, nor where their keys come from.
+base::Result<int> list_there(Context& context, const remote::ApiClient& server) {
+  auto told = server.get("/api/v1/models");
+  if (!told) return told.error();
+  json::value items = std::move((*told)["items"]);
+  if (!items.is_array()) items.emplace_array();
+  const auto text = [](const json::value& item, std::string_view member) {
+    const json::value* value = base::at_pointer(item, member);
+    return value != nullptr && value->is_string() ? std::string(value->get_string())
+                                                  : std::string();
+  };
+  std::string standard;
+  for (const json::value& item : items.get_array())
+    if (const json::value* is = base::at_pointer(item, "/default"); is && *is == json::value(true))
+      standard = text(item, "/name");
+  if (context.json) {
+    print_json(json::object{{"default", standard}, {"items", std::move(items)}});
+    return kExitDone;
+  }
+  fmt::print("default: {} ({})\n", safe_for_terminal(standard), server.url());
+  for (const json::value& item : items.get_array())
+    fmt::print("{:<16} {}/{}\n", safe_for_terminal(text(item, "/name")),
+               safe_for_terminal(text(item, "/provider")), safe_for_terminal(text(item, "/model")));
+  return kExitDone;
+}
+
 base::Result<int> list(Context& context) {
+  auto server = context.server();
+  if (!server) return server.error();
+  if (*server != nullptr) return list_there(context, **server);
   auto config = context.config();
   if (!config) return config.error();
   const Config& in_force = **config;
@@ -98,7 +127,8 @@ void add_model(CLI::App& app, Context& context) {
   model->require_subcommand(1);
   model->footer("Example: tertulia model test openai/llama3@http://127.0.0.1:11434/v1");
   auto* listing = model->add_subcommand("list", "What is configured");
-  run_on_parse(*listing, [&context] { return list(context); });
+  run_on_parse(
+      *listing, [&context] { return list(context); }, Place::anywhere);
   auto* testing = model->add_subcommand("test", "A one-word round trip, with its latency");
   auto name = std::make_shared<std::string>();
   testing->add_option("profile", *name, "A profile, or provider/model[@base-url]")->required();

@@ -48,8 +48,7 @@ std::string_view path_of(Action action) {
 
 json::object body_of(const Performing& performing) {
   json::object body;
-  const bool has_limits =
-      performing.action == Action::resume || performing.action == Action::step;
+  const bool has_limits = performing.action == Action::resume || performing.action == Action::step;
   if (has_limits && !performing.limits.empty()) body["limits"] = limits_json(performing.limits);
   if (performing.action == Action::answer) body["text"] = performing.words;
   if (!has_limits && performing.order > 0) body["order"] = performing.order;
@@ -162,7 +161,8 @@ class Following final {
     view_.finish();
     if (error.code == base::Code::unavailable)
       error.remedy = fmt::format(
-          "the server goes on with the session when it is back; to look at it: {} session resume {}",
+          "the server goes on with the session when it is back; to look at it: {} session resume "
+          "{}",
           context_.program_words(), id_);
     return error;
   }

@@ -9,6 +9,7 @@
 #include "cli/context.h"
 #include "cli/flow_source.h"
 #include "cli/terminal.h"
+#include "remote/server_library.h"
 #include "service/role_library.h"
 #include "store/flows.h"
 
@@ -18,28 +19,60 @@ namespace {
 namespace json = base::json;
 constexpr std::size_t kMaxRoleFile = 1 << 20;
 
-base::Result<int> list(Context& context) {
+base::Result<json::object> listed_roles(Context& context) {
+  auto server = context.server();
+  if (!server) return server.error();
+  if (*server != nullptr) {
+    auto told = (*server)->get("/api/v1/roles");
+    if (!told) return told.error();
+    return json::object{{"items", std::move((*told)["items"])}};
+  }
   auto reader = context.reader();
   if (!reader) return reader.error();
+  return service::list_roles_json(**reader);
+}
+
+base::Result<int> list(Context& context) {
+  auto listed = listed_roles(context);
+  if (!listed) return listed.error();
   if (context.json) {
-    auto listed = service::list_roles_json(**reader);
-    if (!listed) return listed.error();
     print_json(*listed);
     return kExitDone;
   }
-  auto roles = store::list_roles(**reader);
-  if (!roles) return roles.error();
-  if (roles->empty()) fmt::print("no stored roles; a flow may write its own\n");
-  for (const auto& role : *roles)
-    fmt::print("{:<24} {}\n", safe_for_terminal(role.name),
-               base::shorten(safe_for_terminal(role.prompt), 80));
+  const json::value* items = listed->if_contains("items");
+  if (items == nullptr || !items->is_array() || items->get_array().empty()) {
+    fmt::print("no stored roles; a flow may write its own\n");
+    return kExitDone;
+  }
+  for (const json::value& role : items->get_array()) {
+    const auto text = [&](std::string_view member) {
+      const json::value* value = base::at_pointer(role, member);
+      return value != nullptr && value->is_string() ? std::string(value->get_string())
+                                                    : std::string();
+    };
+    fmt::print("{:<24} {}\n", safe_for_terminal(text("/name")),
+               base::shorten(safe_for_terminal(text("/prompt")), 80));
+  }
   return kExitDone;
 }
 
 base::Result<model::Role> find(Context& context, const std::string& name) {
+  auto server = context.server();
+  if (!server) return server.error();
+  if (*server != nullptr) return remote::find_role(**server, name);
   auto reader = context.reader();
   if (!reader) return reader.error();
   return service::find_role(**reader, name);
+}
+
+base::Result<void> save(Context& context, const model::Role& role) {
+  auto server = context.server();
+  if (!server) return server.error();
+  if (*server != nullptr) return remote::save_role(**server, role);
+  return context.write([&](db::Connection& connection) {
+    return store::save_role(connection, role.name, role.prompt, role.settings,
+                            base::Clock::system().now());
+  });
 }
 
 base::Result<int> show(Context& context, const std::string& name) {
@@ -96,13 +129,8 @@ base::Result<int> import(Context& context, const std::string& path) {
                        .message = fmt::format("{}:{}:{}: {}", path, problem.mark.line + 1,
                                               problem.mark.column + 1, problem.msg)};
   }
-  std::optional<std::string> as_text;
-  if (!settings.empty()) as_text = base::to_text(settings);
-  auto done = context.write([&](db::Connection& connection) {
-    return store::save_role(connection, role.name, role.prompt, as_text,
-                            base::Clock::system().now());
-  });
-  if (!done) return done.error();
+  if (!settings.empty()) role.settings = base::to_text(settings);
+  if (auto done = save(context, role); !done) return done.error();
   fmt::print("the role '{}' is stored\n", role.name);
   return kExitDone;
 }
@@ -131,12 +159,14 @@ void add_role(CLI::App& app, Context& context) {
   role->require_subcommand(1);
   role->footer("Example: tertulia role import chairperson.yaml");
   auto* listing = role->add_subcommand("list", "The stored roles");
-  run_on_parse(*listing, [&context] { return list(context); });
+  run_on_parse(
+      *listing, [&context] { return list(context); }, Place::anywhere);
   const auto with = [&](const char* name, const char* help, const char* argument, auto body) {
     auto* command = role->add_subcommand(name, help);
     auto value = std::make_shared<std::string>();
     command->add_option(argument, *value, help)->required();
-    run_on_parse(*command, [&context, value, body] { return body(context, *value); });
+    run_on_parse(
+        *command, [&context, value, body] { return body(context, *value); }, Place::anywhere);
   };
   with("show", "A role whole", "name", show);
   with("import", "Stores a role from a YAML file with name, prompt and settings", "file", import);

@@ -5,7 +5,6 @@
 
 #include "cli/context.h"
 #include "cli/flow_source.h"
-#include "cli/flow_there.h"
 #include "cli/perform.h"
 #include "cli/perform_there.h"
 #include "service/new_session.h"
@@ -109,16 +108,25 @@ base::Result<model::Id> make_here(Context& context, const RunOptions& options,
 base::Result<model::Id> make_there(Context& context, remote::ApiClient& server,
                                    const RunOptions& options,
                                    const service::SessionWishes& wishes) {
-  auto flow = find_flow_there(context, server, options.flow, false);
-  if (!flow) return flow.error();
+  auto text = find_flow_text(context, options.flow);
+  if (!text) return text.error();
+  base::json::object body;
+  body["flow"] = options.flow;
+  if (names_a_file(options.flow)) {
+    auto stored = store_flow(context, *text, false);
+    if (!stored) return stored.error();
+    body["flow"] = stored->program.name;
+    body["flow_version"] = stored->saved.version.number;
+  } else if (!text->is_shipped) {  // as here, where it would be stored if it were not yet
+    auto checked = check_text(context, *text);
+    if (!checked) return checked.error();
+    print_problems(*text, checked->problems, context.json);
+  }
   const auto texts = [](const std::map<std::string, std::string>& pairs) {
     base::json::object out;
     for (const auto& [name, value] : pairs) out[name] = value;
     return out;
   };
-  base::json::object body;
-  body["flow"] = flow->name;
-  if (flow->version > 0) body["flow_version"] = flow->version;
   if (wishes.topic) body["topic"] = *wishes.topic;
   if (!wishes.roles.empty()) body["cast"] = texts(wishes.roles);
   if (!wishes.variables.empty()) body["vars"] = texts(wishes.variables);

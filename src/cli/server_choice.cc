@@ -70,20 +70,20 @@ base::Result<std::optional<remote::ServerAddress>> choose_server(const Config& c
   auto token = token_for(remote, flags);
   if (!token) return token.error();
   const bool is_configured = remote::is_same_server(remote.configured_url, remote.url.value);
-  return std::optional(remote::ServerAddress{
-      .url = remote.url.value,
-      .token = *std::move(token),
-      .ca_file = !flags.ca_file.empty() ? flags.ca_file
-                 : is_configured        ? remote.ca_file
-                                        : std::string(),
-      .allows_plain_http = flags.allows_plain_http});
+  return std::optional(remote::ServerAddress{.url = remote.url.value,
+                                             .token = *std::move(token),
+                                             .ca_file = !flags.ca_file.empty() ? flags.ca_file
+                                                        : is_configured        ? remote.ca_file
+                                                                               : std::string(),
+                                             .allows_plain_http = flags.allows_plain_http});
 }
 
 base::Error not_through_server(const std::string& what) {
   return {.code = base::Code::invalid,
           .message = what + " works on the machine that has the database, and not through a server",
-          .remedy = "leave --server out (or unset TERTULIA_SERVER) and name the database with --db, "
-                    "or give the command on the server's machine"};
+          .remedy =
+              "leave --server out (or unset TERTULIA_SERVER) and name the database with --db, "
+              "or give the command on the server's machine"};
 }
 
 }  // namespace tertulia::cli

@@ -3,8 +3,8 @@
 // Of --server, TERTULIA_SERVER and the configuration's `remote: {url}` the first counts; a database
 // that is named nearer (by --db against TERTULIA_SERVER, say) goes before. The token comes from
 // --token-file, else TERTULIA_TOKEN, else from where the configuration says, and goes to the server
-// that it was given for: the configuration's to its own URL, TERTULIA_TOKEN to TERTULIA_SERVER where
-// that is set.
+// that it was given for: the configuration's to its own URL, TERTULIA_TOKEN to TERTULIA_SERVER
+// where that is set.
 #pragma once
 
 #include <optional>

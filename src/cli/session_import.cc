@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <functional>
 #include <iostream>
 
 #include "cli/terminal.h"
@@ -31,9 +32,29 @@ void tell_imported(const service::ImportedSession& imported, bool as_json) {
                name);
 }
 
-base::Result<service::ImportedSession> import_text(Context& context, db::Connection& connection,
-                                                   std::string_view text) {
-  return service::import_session(connection, text, context.providers(), context.profiles());
+// Imports one archive.
+using Importer = std::function<base::Result<service::ImportedSession>(std::string_view text)>;
+
+base::Result<service::ImportedSession> import_there(const remote::ApiClient& server,
+                                                    std::string_view text) {
+  auto told = server.ask(
+      {.method = "POST", .target = "/api/v1/sessions/import", .body = std::string(text)});
+  if (!told) return told.error();
+  return service::imported_from_json(*told);
+}
+
+// Does a job that imports, into the database or at the server.
+base::Result<void> with_importer(Context& context,
+                                 const std::function<base::Result<void>(const Importer&)>& job) {
+  auto server = context.server();
+  if (!server) return server.error();
+  if (*server != nullptr)
+    return job([&](std::string_view text) { return import_there(**server, text); });
+  return context.write([&](db::Connection& connection) {
+    return job([&](std::string_view text) {
+      return service::import_session(connection, text, context.providers(), context.profiles());
+    });
+  });
 }
 
 // The file from its beginning, a line at a time: what is held in memory is one session.
@@ -75,8 +96,8 @@ bool is_blank(std::string_view text) {
 }
 
 base::Result<int> import_one(Context& context, const std::string& file, std::string_view text) {
-  auto done = context.write([&](db::Connection& connection) -> base::Result<void> {
-    auto imported = import_text(context, connection, text);
+  auto done = with_importer(context, [&](const Importer& importer) -> base::Result<void> {
+    auto imported = importer(text);
     if (!imported) return imported.error();
     tell_imported(*imported, context.json);
     return {};
@@ -93,7 +114,7 @@ struct Lines {
 };
 
 // Each line is a session, imported whole or not at all.
-base::Result<Lines> import_lines(Context& context, db::Connection& connection,
+base::Result<Lines> import_lines(Context& context, const Importer& importer,
                                  const std::string& file, const std::string& first,
                                  const std::string& second, LineReader& reader) {
   Lines lines;
@@ -101,7 +122,7 @@ base::Result<Lines> import_lines(Context& context, db::Connection& connection,
   for (std::int64_t number = 1; line; ++number) {
     const std::string where = fmt::format("{}, line {}", file, number);
     if (!is_blank(*line)) {
-      auto done = import_text(context, connection, *line);
+      auto done = importer(*line);
       if (!done && done.error().code != base::Code::invalid) return done.error().in(where);
       if (done) {
         ++lines.imported;
@@ -122,8 +143,8 @@ base::Result<Lines> import_lines(Context& context, db::Connection& connection,
 base::Result<int> import_many(Context& context, const std::string& file, const std::string& first,
                               const std::string& second, LineReader& reader) {
   Lines lines;
-  auto done = context.write([&](db::Connection& connection) -> base::Result<void> {
-    auto imported = import_lines(context, connection, file, first, second, reader);
+  auto done = with_importer(context, [&](const Importer& importer) -> base::Result<void> {
+    auto imported = import_lines(context, importer, file, first, second, reader);
     if (!imported) return imported.error();
     lines = *imported;
     return {};
@@ -173,7 +194,8 @@ void add_session_import(CLI::App& session, Context& context) {
   command->footer(
       "Example: tertulia session export 7 --format json > s.json; tertulia --db "
       "other.db session import s.json");
-  run_on_parse(*command, [&context, file] { return import_sessions(context, *file); });
+  run_on_parse(
+      *command, [&context, file] { return import_sessions(context, *file); }, Place::anywhere);
 }
 
 }  // namespace tertulia::cli

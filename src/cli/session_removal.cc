@@ -10,6 +10,7 @@
 #include "cli/session_selection.h"
 #include "cli/session_tools.h"
 #include "cli/terminal.h"
+#include "remote/server_records.h"
 
 namespace tertulia::cli {
 namespace {
@@ -49,14 +50,92 @@ void tell_removal(const service::Removal& removal, bool as_json) {
              removal.deleted == 1 ? " is" : "s are");
 }
 
-base::Result<int> remove_selected(Context& context, const RemovalOptions& options) {
-  auto engine = context.engine();  // for its node: a session in flight is not deleted
+// Deletes sessions, in the database or through a server.
+class Remover {
+ public:
+  virtual ~Remover() = default;
+  // How many fit.
+  virtual base::Result<std::int64_t> count(const service::SessionSelection& selection) = 0;
+  virtual base::Result<service::Removal> remove(const service::SessionSelection& selection,
+                                                std::int64_t count) = 0;
+  virtual base::Result<void> remove_one(Id id) = 0;
+};
+
+class RemoverHere final : public Remover {
+ public:
+  // With an engine for its node: a session in flight is not deleted.
+  RemoverHere(engine::Engine& engine, db::Connection& reader) : engine_(engine), reader_(reader) {}
+
+  base::Result<std::int64_t> count(const service::SessionSelection& selection) override {
+    auto filter = service::to_filter(reader_, selection, base::Clock::system().now());
+    if (!filter) return filter.error();
+    filter_ = *std::move(filter);
+    return store::count_sessions(reader_, filter_);
+  }
+  base::Result<service::Removal> remove(const service::SessionSelection&,
+                                        std::int64_t count) override {
+    ProgressLine progress("deleting", "sessions");
+    return service::remove_sessions(engine_, reader_, filter_,
+                                    [&](std::int64_t deleted) { progress.show(deleted, count); });
+  }
+  base::Result<void> remove_one(Id id) override { return engine_.remove(id); }
+
+ private:
+  engine::Engine& engine_;
+  db::Connection& reader_;
+  store::SessionFilter filter_;  // as it was counted
+};
+
+class RemoverThere final : public Remover {
+ public:
+  explicit RemoverThere(const remote::ApiClient& server) : server_(server) {}
+
+  base::Result<std::int64_t> count(const service::SessionSelection& selection) override {
+    json::object body = remote::selection_json(selection);
+    body["dry_run"] = true;
+    auto told = server_.post("/api/v1/sessions/prune", body);
+    if (!told) return told.error();
+    return number(*told, "would_delete");
+  }
+  base::Result<service::Removal> remove(const service::SessionSelection& selection,
+                                        std::int64_t) override {
+    auto told = server_.post("/api/v1/sessions/prune", remote::selection_json(selection));
+    if (!told) return told.error();
+    service::Removal removal{.deleted = number(*told, "deleted"), .in_flight = {}};
+    if (const json::value* left = told->if_contains("in_flight"); left && left->is_array())
+      for (const json::value& id : left->get_array())
+        if (id.is_int64()) removal.in_flight.push_back(id.get_int64());
+    return removal;
+  }
+  base::Result<void> remove_one(Id id) override {
+    auto done = server_.send({.method = "DELETE", .target = remote::session_path(id)});
+    if (!done) return done.error();
+    return {};
+  }
+
+ private:
+  static std::int64_t number(const json::object& object, const char* name) {
+    const json::value* value = object.if_contains(name);
+    return value != nullptr && value->is_int64() ? value->get_int64() : 0;
+  }
+  const remote::ApiClient& server_;
+};
+
+base::Result<std::unique_ptr<Remover>> remover(Context& context) {
+  auto server = context.server();
+  if (!server) return server.error();
+  if (*server != nullptr) return std::unique_ptr<Remover>(std::make_unique<RemoverThere>(**server));
+  auto engine = context.engine();
   if (!engine) return engine.error();
   auto reader = context.reader();
   if (!reader) return reader.error();
-  auto filter = service::to_filter(**reader, options.selection, base::Clock::system().now());
-  if (!filter) return filter.error();
-  auto count = store::count_sessions(**reader, *filter);
+  return std::unique_ptr<Remover>(std::make_unique<RemoverHere>(**engine, **reader));
+}
+
+base::Result<int> remove_selected(Context& context, const RemovalOptions& options) {
+  auto by = remover(context);
+  if (!by) return by.error();
+  auto count = (*by)->count(options.selection);
   if (!count) return count.error();
   if (options.dry_run) {
     if (context.json)
@@ -73,11 +152,7 @@ base::Result<int> remove_selected(Context& context, const RemovalOptions& option
       return kExitFailed;
     }
   }
-  auto removal = [&] {
-    ProgressLine progress("deleting", "sessions");
-    return service::remove_sessions(**engine, **reader, *filter,
-                                    [&](std::int64_t deleted) { progress.show(deleted, *count); });
-  }();
+  auto removal = (*by)->remove(options.selection, *count);
   if (!removal) return removal.error();
   tell_removal(*removal, context.json);
   return kExitDone;
@@ -86,12 +161,11 @@ base::Result<int> remove_selected(Context& context, const RemovalOptions& option
 // Sessions that were named one by one: each is meant, so the first that cannot be deleted is an
 // error.
 base::Result<int> remove_named(Context& context, const std::vector<Id>& ids) {
-  auto engine = context.engine();
-  if (!engine) return engine.error();
+  auto by = remover(context);
+  if (!by) return by.error();
   service::Removal removal;
   for (const Id id : ids) {
-    auto done = (*engine)->remove(id);
-    if (!done) return done.error();
+    if (auto done = (*by)->remove_one(id); !done) return done.error();
     ++removal.deleted;
     if (!context.json) fmt::print(stderr, "session {} is deleted\n", id);
   }
@@ -108,17 +182,20 @@ void add_session_removal(CLI::App& session, Context& context) {
   deleting->add_flag("--yes", options->yes, "Do not ask (ids alone are not asked about)");
   deleting->add_flag("--dry-run", options->dry_run, "Only say how many");
   deleting->footer("Example: tertulia session delete --status failed --older-than 30d --yes");
-  run_on_parse(*deleting, [&context, options]() -> base::Result<int> {
-    const service::SessionSelection& selection = options->selection;
-    if (selection.empty())
-      return base::Error{.code = base::Code::invalid,
-                         .message = "delete wants ids, or --status, --flow or --older-than",
-                         .remedy = "tertulia session list"};
-    const bool is_named =
-        selection.statuses.empty() && selection.flow.empty() && selection.older_than.empty();
-    if (is_named && !options->dry_run) return remove_named(context, selection.ids);
-    return remove_selected(context, *options);
-  });
+  run_on_parse(
+      *deleting,
+      [&context, options]() -> base::Result<int> {
+        const service::SessionSelection& selection = options->selection;
+        if (selection.empty())
+          return base::Error{.code = base::Code::invalid,
+                             .message = "delete wants ids, or --status, --flow or --older-than",
+                             .remedy = "tertulia session list"};
+        const bool is_named =
+            selection.statuses.empty() && selection.flow.empty() && selection.older_than.empty();
+        if (is_named && !options->dry_run) return remove_named(context, selection.ids);
+        return remove_selected(context, *options);
+      },
+      Place::anywhere);
 
   auto* pruning = session.add_subcommand(
       "prune", "Deletes sessions that are over and with which nothing was done for long");
@@ -130,11 +207,14 @@ void add_session_removal(CLI::App& session, Context& context) {
   pruning->add_flag("--yes", pruned->yes, "Do not ask");
   pruning->add_flag("--dry-run", pruned->dry_run, "Only say how many");
   pruning->footer("Example: tertulia session prune --older-than 90d --dry-run");
-  run_on_parse(*pruning, [&context, pruned] {
-    auto& statuses = pruned->selection.statuses;
-    if (statuses.empty()) statuses = {"finished", "terminated"};
-    return remove_selected(context, *pruned);
-  });
+  run_on_parse(
+      *pruning,
+      [&context, pruned] {
+        auto& statuses = pruned->selection.statuses;
+        if (statuses.empty()) statuses = {"finished", "terminated"};
+        return remove_selected(context, *pruned);
+      },
+      Place::anywhere);
 }
 
 }  // namespace tertulia::cli

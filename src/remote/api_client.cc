@@ -131,8 +131,7 @@ void* ApiClient::set_up(void* easy, const Ask& ask) const {
   if (is_this_machine(address_.url)) curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
   curl_easy_setopt(easy, CURLOPT_USERAGENT, "tertulia");
   curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, ask.method.c_str());
-  if (!address_.ca_file.empty())
-    curl_easy_setopt(easy, CURLOPT_CAINFO, address_.ca_file.c_str());
+  if (!address_.ca_file.empty()) curl_easy_setopt(easy, CURLOPT_CAINFO, address_.ca_file.c_str());
   curl_slist* fields = nullptr;
   const auto add = [&](const std::string& line) {
     curl_slist* const longer = curl_slist_append(fields, line.c_str());
@@ -207,8 +206,9 @@ ApiClient::Attempt ApiClient::attempt(const Ask& ask) const {
 base::Error ApiClient::unreachable(const std::string& why) const {
   return {.code = base::Code::unavailable,
           .message = fmt::format("the server {} cannot be reached: {}", address_.url, why),
-          .remedy = "see that it runs (tertulia serve), that the address is right "
-                    "(--server URL), and what its log says"};
+          .remedy =
+              "see that it runs (tertulia serve), that the address is right "
+              "(--server URL), and what its log says"};
 }
 
 base::Error ApiClient::refusal(const Reply& reply) const {
@@ -236,19 +236,19 @@ base::Error ApiClient::refusal(const Reply& reply) const {
       const json::object* one = each.if_object();
       if (one == nullptr || text_at(*one, "detail") == error.message) continue;
       const std::string pointer = text_at(*one, "pointer");
-      error.message +=
-          (pointer.empty() ? "; " : "; " + pointer + ": ") + text_at(*one, "detail");
+      error.message += (pointer.empty() ? "; " : "; " + pointer + ": ") + text_at(*one, "detail");
     }
   if (reply.status == 401)
-    error.remedy = "give a token of this server: TERTULIA_TOKEN, or --token-file FILE (tertulia "
-                   "token create NAME makes one, on the server's machine)";
+    error.remedy =
+        "give a token of this server: TERTULIA_TOKEN, or --token-file FILE (tertulia "
+        "token create NAME makes one, on the server's machine)";
   return error;
 }
 
 base::Result<Reply> ApiClient::send(const Ask& asked) const {
   Ask ask = asked;
   if (ask.method == "POST" && ask.is_keyed && ask.key.empty()) ask.key = fresh_key();
-  const bool is_repeatable = ask.method == "GET" || (ask.method == "POST" && ask.is_keyed);
+  const bool is_repeatable = ask.method != "DELETE" && (ask.method != "POST" || ask.is_keyed);
   const auto end = steady_clock::now() + options_.patience;
   for (int repetition = 0;; ++repetition) {
     const bool was_known = has_answered_;
@@ -256,10 +256,10 @@ base::Result<Reply> ApiClient::send(const Ask& asked) const {
     if (made.failure == CURLE_ABORTED_BY_CALLBACK)
       return base::Error{.code = base::Code::cancelled, .message = "stopped"};
     if (made.failure == CURLE_PEER_FAILED_VERIFICATION || made.failure == CURLE_SSL_CACERT_BADFILE)
-      return base::Error{.code = base::Code::denied,
-                         .message = fmt::format("{} does not prove who it is: {}", address_.url,
-                                                made.error),
-                         .remedy = "name the certificate of who signed its own: --ca-file FILE"};
+      return base::Error{
+          .code = base::Code::denied,
+          .message = fmt::format("{} does not prove who it is: {}", address_.url, made.error),
+          .remedy = "name the certificate of who signed its own: --ca-file FILE"};
     milliseconds wait = back_off(repetition);
     if (made.failure == CURLE_OK) {
       if (made.reply.status >= 200 && made.reply.status < 300) return std::move(made.reply);

@@ -68,6 +68,7 @@ class ApiClient final {
   void stop_when(std::function<bool()> stop) { stop_ = std::move(stop); }
 
   [[nodiscard]] const std::string& url() const { return address_.url; }
+  [[nodiscard]] bool has_token() const { return !address_.token.empty(); }
 
  private:
   friend class EventFollower;

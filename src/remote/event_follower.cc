@@ -166,8 +166,8 @@ base::Result<std::optional<engine::Event>> EventFollower::next(milliseconds wait
       disconnect(stream_->status() == 200);
       continue;
     }
-    curl_multi_poll(stream_->multi, nullptr, 0, static_cast<int>(std::max<std::int64_t>(1, left.count())),
-                    nullptr);
+    curl_multi_poll(stream_->multi, nullptr, 0,
+                    static_cast<int>(std::max<std::int64_t>(1, left.count())), nullptr);
   }
 }
 

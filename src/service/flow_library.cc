@@ -27,12 +27,6 @@ base::Error no_flow(const std::string& name, const std::vector<std::string>& kno
               "as my-flow.yaml"};
 }
 
-std::ptrdiff_t count_mistakes(const flow::CheckedFlow& checked) {
-  return std::count_if(checked.problems.begin(), checked.problems.end(), [](const auto& problem) {
-    return problem.severity == flow::Problem::Severity::error;
-  });
-}
-
 // Checks texts with the flows that they call.
 class Check final {
  public:
@@ -151,12 +145,10 @@ json::object problem_json(std::string_view shown, const flow::Problem& problem) 
   return out;
 }
 
-bool has_mistakes(const flow::CheckedFlow& checked) {
-  return count_mistakes(checked) > 0;
-}
-
 base::Error mistakes_error(std::string_view shown, const flow::CheckedFlow& checked) {
-  const auto errors = count_mistakes(checked);
+  const auto errors = std::count_if(
+      checked.problems.begin(), checked.problems.end(),
+      [](const auto& problem) { return problem.severity == flow::Problem::Severity::error; });
   return {.code = base::Code::invalid,
           .message = fmt::format("{} has {} {}; nothing was stored", shown, errors,
                                  errors == 1 ? "mistake" : "mistakes"),

@@ -55,8 +55,6 @@ struct FlowSurroundings {
 
 // {type, severity, file, line, column, message}; `shown` is the text's.
 [[nodiscard]] base::json::object problem_json(std::string_view shown, const flow::Problem& problem);
-// Are there errors among what was found?
-[[nodiscard]] bool has_mistakes(const flow::CheckedFlow& checked);
 // How many mistakes a text has that was not stored.
 [[nodiscard]] base::Error mistakes_error(std::string_view shown, const flow::CheckedFlow& checked);
 

@@ -269,4 +269,26 @@ json::object imported_json(const ImportedSession& imported) {
   return out;
 }
 
+ImportedSession imported_from_json(const json::value& value) {
+  const auto read = [&](std::string_view pointer, std::int64_t& into) {
+    const json::value* found = base::at_pointer(value, pointer);
+    if (found != nullptr && found->is_int64()) into = found->get_int64();
+  };
+  ImportedSession imported;
+  read("/session_id", imported.session);
+  read("/imported_from", imported.from);
+  read("/flow_version", imported.flow_version);
+  read("/rows", imported.rows);
+  read("/messages", imported.messages);
+  if (const json::value* flow = base::at_pointer(value, "/flow"); flow && flow->is_string())
+    imported.flow = flow->get_string();
+  if (const json::value* is_new = base::at_pointer(value, "/flow_is_new"))
+    imported.flow_is_new = *is_new == json::value(true);
+  if (const json::value* names = base::at_pointer(value, "/profiles_without_key");
+      names != nullptr && names->is_array())
+    for (const json::value& name : names->get_array())
+      if (name.is_string()) imported.without_key.emplace_back(name.get_string());
+  return imported;
+}
+
 }  // namespace tertulia::service

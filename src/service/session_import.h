@@ -37,5 +37,7 @@ struct ImportedSession {
                                                            const engine::ProfileSource& profiles);
 
 [[nodiscard]] base::json::object imported_json(const ImportedSession& imported);
+// And back; members that are not there stay as they begin.
+[[nodiscard]] ImportedSession imported_from_json(const base::json::value& value);
 
 }  // namespace tertulia::service
