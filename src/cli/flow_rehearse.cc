@@ -56,8 +56,9 @@ base::Result<int> rehearse(Context& context, const RehearseOptions& options) {
   auto text = find_flow_text(context, options.flow);
   if (!text) return text.error();
   const auto checked = check_text(context, *text);
-  if (!checked.ok()) {
-    print_problems(*text, checked.problems, context.json);
+  if (!checked) return checked.error();
+  if (!checked->ok()) {
+    print_problems(*text, checked->problems, context.json);
     return base::Error{.code = base::Code::invalid, .message = text->shown + " has mistakes"};
   }
   auto reader = context.reader();
@@ -66,7 +67,7 @@ base::Result<int> rehearse(Context& context, const RehearseOptions& options) {
   wishes.profile = "rehearsal";
   if (options.has_topic) wishes.topic = options.topic;
   wishes.seed = options.seed;
-  auto rehearsal = service::rehearse_json(**reader, *checked.program, wishes, options.cover,
+  auto rehearsal = service::rehearse_json(**reader, *checked->program, wishes, options.cover,
                                           context.providers());
   if (!rehearsal) return rehearsal.error();
   if (context.json) {
