@@ -99,7 +99,8 @@ base::Result<std::optional<engine::Waiting>> waiting_of(Context& context, model:
   if (!records) return records.error();
   auto session = (*records)->session(id);
   if (!session) return session.error();
-  const json::value* first = base::at_pointer(json::value(*session), "/waiting/0");
+  const json::value* all = session->if_contains("waiting");
+  const json::value* first = all != nullptr ? base::at_pointer(*all, "/0") : nullptr;
   if (first == nullptr) return std::optional<engine::Waiting>();
   auto waiting = service::waiting_from_json(*first);
   if (!waiting) return waiting.error();

@@ -25,9 +25,10 @@ Ending ending_of(const json::object& session) {
   ending.stop_reason = model::from_text<StopReason>(text("stop_reason"));
   ending.text = text("reason");
   ending.flow = text("flow");
-  if (const json::value* profile = base::at_pointer(session, "/cast/0/profile");
-      profile != nullptr && profile->is_string())
-    ending.model_hint = fmt::format("profile {}", std::string_view(profile->get_string()));
+  if (const json::value* cast = session.if_contains("cast"))
+    if (const json::value* profile = base::at_pointer(*cast, "/0/profile");
+        profile != nullptr && profile->is_string())
+      ending.model_hint = fmt::format("profile {}", std::string_view(profile->get_string()));
   return ending;
 }
 

@@ -165,7 +165,6 @@ ApiClient::Attempt ApiClient::attempt(const Ask& ask) const {
   if (easy == nullptr) easy = curl_easy_init();
   if (easy == nullptr) throw std::bad_alloc();
   Attempt made;
-  curl_easy_reset(easy);
   auto* const fields = static_cast<curl_slist*>(set_up(easy, ask));
   char why[CURL_ERROR_SIZE] = "";
   curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, why);
@@ -197,6 +196,7 @@ ApiClient::Attempt ApiClient::attempt(const Ask& ask) const {
   } else {
     made.error = why[0] != '\0' ? why : curl_easy_strerror(done);
   }
+  curl_easy_reset(easy);  // it keeps its connection, and nothing that ends with this function
   curl_slist_free_all(fields);
   const std::lock_guard lock(mutex_);
   idle_.push_back(easy);
