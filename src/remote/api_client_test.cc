@@ -18,8 +18,8 @@ using testing::HasSubstr;
 
 std::unique_ptr<ApiClient> client_of(const ModelServer& server,
                                      milliseconds patience = std::chrono::seconds(20)) {
-  auto client = ApiClient::make({.url = server.address() + "/", .token = "tt_word"},
-                                {.patience = patience});
+  auto client =
+      ApiClient::make({.url = server.address() + "/", .token = "tt_word"}, {.patience = patience});
   EXPECT_TRUE(client) << client.error().message;
   return *std::move(client);
 }
@@ -98,8 +98,7 @@ TEST(ApiClientTest, AProblemIsTheErrorThatItWasThere) {
   auto refused = client_of(server)->post("/a");
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Code::invalid);
-  EXPECT_EQ(refused.error().message,
-            "the body has 1 mistake; /seed: an integer is wanted here");
+  EXPECT_EQ(refused.error().message, "the body has 1 mistake; /seed: an integer is wanted here");
   EXPECT_EQ(refused.error().remedy, "see there");
 }
 
