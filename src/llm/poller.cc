@@ -89,8 +89,7 @@ void Poller::wait_and_perform(int longest) {
     if ((event.events & EPOLLERR) != 0) what |= CURL_CSELECT_ERR;
     report(curl_multi_socket_action(multi_, event.data.fd, what, &running));
   }
-  if (curl_wait() == 0)
-    report(curl_multi_socket_action(multi_, CURL_SOCKET_TIMEOUT, 0, &running));
+  if (curl_wait() == 0) report(curl_multi_socket_action(multi_, CURL_SOCKET_TIMEOUT, 0, &running));
 }
 
 }  // namespace tertulia::llm
