@@ -71,8 +71,9 @@ Served& served() {
 }
 
 void must_serve(const Served& served) {
-  must_hold(test::HttpClient(served.url()).ask("GET", "/healthz").status == 200,
-            "others are served");
+  const auto answer = test::HttpClient(served.url()).ask("GET", "/healthz");
+  if (answer.status != 200) std::fprintf(stderr, "%d %s\n", answer.status, answer.body.c_str());
+  must_hold(answer.status == 200, "others are served");
 }
 
 }  // namespace tertulia::fuzz
