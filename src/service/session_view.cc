@@ -220,14 +220,18 @@ base::Result<json::array> list_waiting_json(db::Connection& reader, engine::Flow
 base::Result<JsonPage> search_messages_json(db::Connection& reader, std::string_view text,
                                             std::optional<Id> below, std::int64_t limit,
                                             std::int64_t most) {
-  const Id end = below.value_or(std::numeric_limits<Id>::max());
-  auto left = store::message_before(reader, end, most);
-  if (!left) return left.error();
-  auto found = store::search_messages(reader, text, one_more(limit), end, *left);
+  auto newest = store::newest_message_below(reader, below.value_or(std::numeric_limits<Id>::max()));
+  if (!newest) return newest.error();
+  // By ids, not by rows: there is nothing to count, and gaps only make a page look at less.
+  const Id above = std::max<Id>(0, *newest - most);
+  auto found = store::search_messages(reader, text, one_more(limit), *newest + 1, above);
   if (!found) return found.error();
   JsonPage page =
       page_of(*found, limit, found_message_json, [](const auto& each) { return each.id; });
-  if (!page.next && *left > 0) page.next = *left + 1;
+  if (page.next) return page;
+  auto left = store::newest_message_below(reader, above + 1);
+  if (!left) return left.error();
+  if (*left > 0) page.next = *left + 1;
   return page;
 }
 

@@ -1,5 +1,6 @@
 #include "store/step_log.h"
 
+#include "db/value.h"
 #include "store/param.h"
 #include "store/read.h"
 #include "store/sql.h"
@@ -95,15 +96,8 @@ base::Result<UsageSum> sum_usage(db::Connection& connection, Id session) {
   return sum;
 }
 
-base::Result<Id> message_before(db::Connection& connection, Id below, std::int64_t others) {
-  Id found = 0;
-  auto done = connection.each(sql::select_message_before, std::vector{param(below), param(others)},
-                              [&](const db::Row& row) -> base::Result<void> {
-                                found = row.integer(0);
-                                return {};
-                              });
-  if (!done) return done.error();
-  return found;
+base::Result<Id> newest_message_below(db::Connection& connection, Id below) {
+  return db::read_integer(connection, sql::newest_message_below, std::vector{param(below)});
 }
 
 base::Result<std::vector<FoundMessage>> search_messages(db::Connection& connection,

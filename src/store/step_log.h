@@ -72,9 +72,7 @@ struct FoundMessage {
                                                                       std::int64_t limit,
                                                                       Id below = INT64_MAX,
                                                                       Id above = 0);
-// The id of the newest message below `below` once so many `others` are left out; 0 where there are
-// no more than those.
-[[nodiscard]] base::Result<Id> message_before(db::Connection& connection, Id below,
-                                              std::int64_t others);
+// The highest id of a message below this one; 0 where there is none.
+[[nodiscard]] base::Result<Id> newest_message_below(db::Connection& connection, Id below);
 
 }  // namespace tertulia::store

@@ -34,9 +34,8 @@ WHERE session_id = $1 AND document IS NOT NULL AND position > 0
 GROUP BY document
 ORDER BY document;
 
--- name: select_message_before
--- The one before $2 others, counted back from below $1.
-SELECT id FROM messages WHERE id < $1 ORDER BY id DESC LIMIT 1 OFFSET $2;
+-- name: newest_message_below
+SELECT coalesce(max(id), 0) FROM messages WHERE id < $1;
 
 -- name: delete_messages
 DELETE FROM messages WHERE session_id = $1;
