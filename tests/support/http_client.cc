@@ -85,6 +85,7 @@ HttpClient::~HttpClient() {
 bool HttpClient::send(std::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t count = ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (count < 0 && errno == EINTR) continue;
     if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
       throw std::runtime_error("the peer takes nothing");
     if (count <= 0) return false;
@@ -99,7 +100,11 @@ void HttpClient::end_sending() {
 
 bool HttpClient::fill() {
   char bytes[16384];
-  const ssize_t count = ::recv(socket_, bytes, sizeof bytes, 0);
+  ssize_t count = 0;
+  // A fuzzer's alarm is no end of the peer's.
+  do {
+    count = ::recv(socket_, bytes, sizeof bytes, 0);
+  } while (count < 0 && errno == EINTR);
   if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
     throw std::runtime_error("no answer within a minute");
   if (count <= 0) return false;
