@@ -2,10 +2,12 @@
 
 find_program(CCACHE ccache)
 if(CCACHE)
-  # The sloppiness lets ccache keep objects that use a precompiled header.
+  # The sloppiness lets ccache keep objects that use a precompiled header. Paths below the sources
+  # are relative in its keys, so that one clone's objects serve the next.
   set(CMAKE_CXX_COMPILER_LAUNCHER
       ${CMAKE_COMMAND} -E env
-      CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime ${CCACHE})
+      CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
+      CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1 ${CCACHE})
 endif()
 
 set(CMAKE_CXX_FLAGS_DEV "-O1 -g1" CACHE STRING "Flags of the Dev build type" FORCE)

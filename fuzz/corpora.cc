@@ -5,6 +5,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "support/places.h"
 #include "target.h"
 
 namespace tertulia::fuzz {
@@ -13,8 +14,7 @@ namespace {
 class Corpus : public testing::TestWithParam<std::string> {};
 
 TEST_P(Corpus, HoldsItsLaws) {
-  const std::filesystem::path folder =
-      std::filesystem::path(TERTULIA_SOURCE_DIR) / "fuzz" / "corpus" / GetParam();
+  const std::filesystem::path folder = test::in_source("fuzz/corpus/" + GetParam());
   int files = 0;
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
     std::ifstream file(entry.path(), std::ios::binary);

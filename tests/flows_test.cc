@@ -9,6 +9,7 @@
 #include <set>
 
 #include "base/json.h"
+#include "support/places.h"
 #include "support/program.h"
 
 namespace tertulia::test {
@@ -17,10 +18,6 @@ namespace {
 using testing::HasSubstr;
 using testing::Not;
 namespace json = base::json;
-
-std::string in_source(const std::string& path) {
-  return std::string(TERTULIA_SOURCE_DIR) + "/" + path;
-}
 
 std::vector<std::string> shipped() {
   std::vector<std::string> names;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "support/places.h"
 #include "support/postgres_server.h"
 #include "support/program.h"
 
@@ -213,7 +214,7 @@ TEST_P(PersonTest, AtTheTerminal) {
   ASSERT_GE(child, 0);
   if (child == 0) {
     ::setenv("TERTULIA_DB", world_.database.c_str(), 1);
-    ::execl(TERTULIA_PROGRAM, TERTULIA_PROGRAM, "session", "resume", "1", nullptr);
+    ::execl(program_path(), program_path(), "session", "resume", "1", nullptr);
     ::_exit(127);
   }
   std::string screen;

@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "db/connection.h"
+#include "support/places.h"
 #include "support/postgres_server.h"
 #include "support/program.h"
 
@@ -23,7 +24,7 @@ struct Kept {
 
 std::vector<Kept> kept_databases() {
   std::vector<Kept> all;
-  for (const auto& release : fs::directory_iterator(TERTULIA_SOURCE_DIR "/tests/released")) {
+  for (const auto& release : fs::directory_iterator(in_source("tests/released"))) {
     if (!release.is_directory()) continue;
     for (const auto engine : {db::Engine::sqlite, db::Engine::postgres})
       all.push_back(

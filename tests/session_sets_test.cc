@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "db/connection.h"
 #include "support/flows.h"
+#include "support/places.h"
 #include "support/postgres_server.h"
 #include "support/program.h"
 
@@ -199,7 +200,7 @@ TEST_P(SessionSetsTest, AtTheTerminalAYesDeletes) {
     ASSERT_GE(child, 0);
     if (child == 0) {
       ::setenv("TERTULIA_DB", world_.database.c_str(), 1);
-      ::execl(TERTULIA_PROGRAM, TERTULIA_PROGRAM, "session", "delete", "--flow", "talk", nullptr);
+      ::execl(program_path(), program_path(), "session", "delete", "--flow", "talk", nullptr);
       ::_exit(127);
     }
     std::string screen;

@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "support/flows.h"
 #include "support/legacy_database.h"
+#include "support/places.h"
 #include "support/postgres_server.h"
 #include "support/program.h"
 
@@ -59,8 +60,8 @@ class SessionToolsTest : public ::testing::Test {
 
 // The page as Python's own parser sees it.
 json::object parsed_page(const World& world, const std::string& page) {
-  const std::string command = std::string("python3 ") + TERTULIA_SOURCE_DIR +
-                              "/tests/support/html_check.py " + world.write("page.html", page);
+  const std::string command =
+      "python3 " + in_source("tests/support/html_check.py") + " " + world.write("page.html", page);
   FILE* pipe = ::popen(command.c_str(), "r");
   std::string out;
   char buffer[4096];

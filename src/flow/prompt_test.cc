@@ -12,6 +12,7 @@
 #include <sstream>
 
 #include "flow/test_session.h"
+#include "support/places.h"
 
 namespace tertulia::flow::test {
 namespace {
@@ -97,8 +98,7 @@ std::string told(const Prompt& prompt) {
 }
 
 void hold_against_golden(const std::string& name, const std::string& text) {
-  const std::string file =
-      std::string(TERTULIA_SOURCE_DIR) + "/tests/golden/prompt/" + name + ".txt";
+  const std::string file = tertulia::test::in_source("tests/golden/prompt/" + name + ".txt");
   if (std::getenv("TERTULIA_UPDATE_GOLDEN") != nullptr) std::ofstream(file) << text;
   std::ifstream in(file);
   std::stringstream golden;

@@ -9,13 +9,15 @@
 #include <string>
 
 #include "flow/check.h"
+#include "support/places.h"
 
 namespace tertulia::flow::test {
 
 // Their sources, by file name without its ending.
 inline std::map<std::string, std::string> shipped_sources() {
   std::map<std::string, std::string> sources;
-  for (const auto& entry : std::filesystem::directory_iterator(TERTULIA_SOURCE_DIR "/flows")) {
+  for (const auto& entry :
+       std::filesystem::directory_iterator(tertulia::test::in_source("flows"))) {
     if (entry.path().extension() != ".yaml") continue;
     std::ifstream file(entry.path(), std::ios::binary);
     sources[entry.path().stem()] = std::string(std::istreambuf_iterator<char>(file), {});

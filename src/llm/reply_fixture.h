@@ -12,6 +12,7 @@
 
 #include "base/utf8.h"
 #include "llm/reply_reader.h"
+#include "support/places.h"
 
 namespace tertulia::llm {
 
@@ -38,7 +39,7 @@ inline Heard read_with(ReplyReader reply, const std::vector<std::string_view>& p
 
 // A recorded request or response under tests/golden/llm.
 inline std::string golden(const std::string& name) {
-  std::ifstream file(std::string(TERTULIA_SOURCE_DIR "/tests/golden/llm/") + name);
+  std::ifstream file(test::in_source("tests/golden/llm/" + name));
   EXPECT_TRUE(file) << name;
   std::stringstream text;
   text << file.rdbuf();

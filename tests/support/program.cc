@@ -12,6 +12,8 @@
 #include <stdexcept>
 #include <utility>
 
+#include "support/places.h"
+
 namespace tertulia::test {
 
 std::string read_file(const std::string& path) {
@@ -98,7 +100,7 @@ Finished World::run(const std::vector<std::string>& arguments) const {
 Running World::start(const std::vector<std::string>& arguments) const {
   static int number = 0;
   const std::string err_file = folder_->file("stderr-" + std::to_string(++number));
-  std::vector<std::string> words = {TERTULIA_PROGRAM};
+  std::vector<std::string> words = {program_path()};
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::map<std::string, std::string> all = environment;
   all["TERTULIA_DB"] = database;
