@@ -1,5 +1,5 @@
-// Batches by the real program, on both engines: exactly one result for every input whatever dies on
-// the way, nothing done twice, and limits that hold.
+// Batches by the real program, on both engines, here and through a server: exactly one result for
+// every input whatever dies on the way, nothing done twice, and limits that hold.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -15,6 +15,7 @@
 #include "support/model_server.h"
 #include "support/postgres_server.h"
 #include "support/program.h"
+#include "support/serving.h"
 
 namespace tertulia::test {
 namespace {
@@ -92,12 +93,39 @@ class Server final {
   ModelServer server_;  // last: its threads use the rest
 };
 
-class BatchTest : public testing::TestWithParam<bool> {
+struct Where {
+  const char* name;
+  bool on_postgres;
+  bool through_server;
+};
+std::string name_of(const testing::TestParamInfo<Where>& info) {
+  return info.param.name;
+}
+
+class BatchTest : public testing::TestWithParam<Where> {
  protected:
   BatchTest() {
-    if (GetParam()) world_.database = PostgresServer::shared().create_database();
+    World& keeper = through_server() ? there_ : world_;
+    if (GetParam().on_postgres) keeper.database = PostgresServer::shared().create_database();
     flow_ = world_.write("pair.yaml", kTwoSteps);
     out_ = world_.path("out.jsonl");
+    if (through_server()) serve({"--model", "rehearsal"});
+  }
+  static bool through_server() { return GetParam().through_server; }
+  // The world whose database has the batch.
+  World& keeper() { return through_server() ? there_ : world_; }
+  void serve(const std::vector<std::string>& more) {
+    const std::uint16_t port = served_ ? served_->port() : std::uint16_t{0};
+    served_.reset();
+    served_ = std::make_unique<Serving>(there_, more, port);
+    world_.environment["TERTULIA_SERVER"] = served_->url();
+  }
+  // What a command needs to be said beside its profile of this configuration.
+  std::vector<std::string> configured(const std::string& yaml) {
+    const std::string file = keeper().write("c.yaml", yaml);
+    if (!through_server()) return {"--config", file};
+    serve({"--config", file, "--model", "rehearsal"});
+    return {};
   }
   std::vector<std::string> command(const std::string& file, const std::string& model,
                                    const std::vector<std::string>& more = {}) const {
@@ -122,6 +150,8 @@ class BatchTest : public testing::TestWithParam<bool> {
     }
   }
   World world_;
+  World there_;  // the server's, where there is one
+  std::unique_ptr<Serving> served_;
   std::string flow_, out_;
 };
 
@@ -155,7 +185,7 @@ TEST_P(BatchTest, EveryInputHasOneResultAfterTwoKillsAmongFaults) {
   EXPECT_LE(server.answers(), 2 * kInputs + 2 * kAtOnce)
       << "at most the calls in flight at a kill are paid twice";
   EXPECT_LT(parse(last.out).at("done_now").get_int64(), kInputs) << "the rest was done before";
-  const Finished verify = world_.run({"db", "verify"});
+  const Finished verify = keeper().run({"db", "verify"});
   EXPECT_EQ(verify.status, 0) << verify.out << verify.err;
 
   // The output is a view: it comes back from any beginning of it, without a call.
@@ -240,8 +270,7 @@ TEST_P(BatchTest, BadInputIsRefusedWithItsLineAndNothingIsMade) {
     const char* message;
   };
   for (const Wrong& wrong : {
-           Wrong{{"batch", flow_, "--inputs", file, "--out", out_}, "which model speaks"},
-           {{"batch", flow_, "--inputs", file, "--model", "rehearsal"}, "--out is missing"},
+           Wrong{{"batch", flow_, "--inputs", file, "--model", "rehearsal"}, "--out is missing"},
            {{"batch", flow_, "--inputs", world_.path("no"), "--out", out_, "--model", "rehearsal"},
             "No such file"},
            {command(file, "rehearsal", {"--format", "openai"}), "wants --as ROLE"},
@@ -254,6 +283,11 @@ TEST_P(BatchTest, BadInputIsRefusedWithItsLineAndNothingIsMade) {
     const Finished refused = world_.run(wrong.words);
     EXPECT_EQ(refused.status, 2) << refused.err;
     EXPECT_THAT(refused.err, HasSubstr(wrong.message));
+  }
+  if (!through_server()) {
+    const Finished refused = world_.run({"batch", flow_, "--inputs", file, "--out", out_});
+    EXPECT_EQ(refused.status, 2);
+    EXPECT_THAT(refused.err, HasSubstr("which model speaks"));
   }
   for (const char* const other : {"{\"mine\": 1}\n", "my notes, without an end of line"}) {
     world_.write("out.jsonl", other);
@@ -344,12 +378,12 @@ TEST_P(BatchTest, AnInterruptPausesAndSaysHowToGoOn) {
 TEST_P(BatchTest, MaxCostStopsBeginningAndDryRunCallsNothing) {
   Server server;
   // 100 and 50 tokens a call at these prices: $0.02 a session.
-  const std::string config =
-      world_.write("c.yaml", "models:\n  paid: { provider: openai, model: any, base_url: '" +
+  const auto config = configured("models:\n  paid: { provider: openai, model: any, base_url: '" +
                                  server.base_url() + "', price: { input: 50, output: 100 } }\n");
   const std::string file = world_.write("in.jsonl", inputs(30));
   const auto words = [&](const std::vector<std::string>& more) {
-    auto all = command(file, "paid", {"--config", config, "--concurrency", "4"});
+    auto all = command(file, "paid", {"--concurrency", "4"});
+    all.insert(all.end(), config.begin(), config.end());
     all.insert(all.end(), more.begin(), more.end());
     return all;
   };
@@ -390,12 +424,17 @@ steps:
   - { id: s3, speak: c }
   - { id: s4, speak: b }
 )");
-  const std::string script =
-      world_.write("script.yaml", "s1: One.\ns2: Two.\ns3: Three.\ns4: Four.\n");
+  Server server([](int number, const ReceivedRequest&, Reply& reply) {
+    constexpr const char* kWords[] = {"One.", "Two.", "Three.", "Four."};
+    reply.begin();
+    reply.chunk(sse_completion({kWords[(number - 1) % 4]}, "stop", CompletionUsage{100, 50}));
+    reply.end();
+    return true;
+  });
   const std::string file = world_.write("in.jsonl", "{\"topic\": \"Tea\"}\n");
   const auto made = [&](const std::string& out, const std::vector<std::string>& more) {
-    std::vector<std::string> words{"batch",          flow,      "--inputs",  file,       "--out",
-                                   world_.path(out), "--model", "rehearsal", "--script", script};
+    std::vector<std::string> words{"batch",          flow,      "--inputs",    file, "--out",
+                                   world_.path(out), "--model", server.model()};
     words.insert(words.end(), more.begin(), more.end());
     const Finished run = world_.run(words);
     EXPECT_EQ(run.status, 0) << run.err;
@@ -446,12 +485,12 @@ TEST_P(BatchTest, NeverMoreCallsInFlightThanTheProfileAllows) {
     --now;
     return false;
   });
-  const std::string config = world_.write(
-      "c.yaml", "models:\n  main: { provider: openai, model: any, base_url: '" + server.base_url() +
-                    "', limits: { concurrent: " + std::to_string(kAllowed) + " } }\n");
+  auto more = configured("models:\n  main: { provider: openai, model: any, base_url: '" +
+                         server.base_url() +
+                         "', limits: { concurrent: " + std::to_string(kAllowed) + " } }\n");
   const std::string file = world_.write("in.jsonl", inputs(60));
-  const Finished run =
-      world_.run(command(file, "main", {"--config", config, "--concurrency", "40"}));
+  more.insert(more.end(), {"--concurrency", "40"});
+  const Finished run = world_.run(command(file, "main", more));
   EXPECT_EQ(run.status, 0) << run.err;
   EXPECT_EQ(most, kAllowed);
   expect_one_line_each(60);
@@ -462,14 +501,14 @@ TEST_P(BatchTest, TheBreakerStopsHammeringADeadServer) {
     reply.answer(503, R"({"error": {"message": "down"}})");
     return true;
   });
-  const std::string config = world_.write(
-      "c.yaml", "models:\n  main: { provider: openai, model: any, base_url: '" + server.base_url() +
-                    "', limits: { concurrent: 2 }, breaker: { failures: 3, pause: 100ms } }\n");
+  auto more = configured(
+      "models:\n  main: { provider: openai, model: any, base_url: '" + server.base_url() +
+      "', limits: { concurrent: 2 }, breaker: { failures: 3, pause: 100ms } }\n");
   const std::string file = world_.write("in.jsonl", inputs(40));
-  const Finished run =
-      world_.run(command(file, "main", {"--config", config, "--concurrency", "40"}));
+  more.insert(more.end(), {"--concurrency", "40"});
+  const Finished run = world_.run(command(file, "main", more));
   EXPECT_EQ(run.status, 1) << run.err;
-  EXPECT_THAT(run.err, HasSubstr("model profile main: 3 calls failed one after another"));
+  EXPECT_THAT(run.err, HasSubstr("one after another"));
   // Four attempts each would be 160 calls; what comes is the first burst and a probe a pause.
   EXPECT_LE(server.requests(), 16);
   EXPECT_GE(server.requests(), 4);
@@ -477,8 +516,49 @@ TEST_P(BatchTest, TheBreakerStopsHammeringADeadServer) {
   EXPECT_EQ(lines_of(read_file(out_ + ".failures.jsonl")).size(), 40u);
 }
 
-INSTANTIATE_TEST_SUITE_P(Engines, BatchTest, testing::Bool(),
-                         [](const auto& each) { return each.param ? "postgres" : "sqlite"; });
+class BatchThere : public BatchTest {};
+
+// The server dies twice, and is started again with its clients waiting.
+TEST_P(BatchThere, GoesOnWhenItsServerComesBack) {
+  constexpr int kInputs = 60, kAtOnce = 6;
+  Server server;
+  const std::string file = world_.write("in.jsonl", inputs(kInputs));
+  Running running =
+      world_.start(command(file, server.model(), {"--concurrency", std::to_string(kAtOnce)}));
+  for (const int at : {20, 70}) {
+    server.wait_for(at);
+    served_->signal(SIGKILL);
+    static_cast<void>(served_->finish());
+    serve({"--model", "rehearsal"});
+  }
+  const Finished done = running.finish();
+  EXPECT_EQ(done.status, 0) << done.out << done.err;
+  expect_one_line_each(kInputs);
+  EXPECT_LE(server.answers(), 2 * kInputs + 2 * kAtOnce)
+      << "at most the calls in flight at a kill are paid twice";
+}
+
+// One batch, begun on a database and gone on with through a server on it: the same inputs.
+TEST_P(BatchThere, IsTheSameBatchHereAndThroughAServer) {
+  Server server;
+  const std::string file =
+      world_.write("in.csv", "id,topic,vars.n\nin-1,Topic 1,4\nin-2,Topic 2,\n");
+  there_.environment.erase("TERTULIA_SERVER");
+  const Finished here = there_.run(command(file, server.model()));
+  ASSERT_EQ(here.status, 0) << here.err;
+  const std::string whole = read_file(out_);
+  const Finished there = world_.run(command(file, server.model()));
+  EXPECT_EQ(there.status, 0) << there.err;
+  EXPECT_EQ(server.requests(), 4) << "all was done";
+  EXPECT_EQ(read_file(out_), whole);
+}
+
+const auto kHere = testing::Values(Where{"sqlite", false, false}, Where{"postgres", true, false});
+const auto kThere =
+    testing::Values(Where{"sqlite_there", false, true}, Where{"postgres_there", true, true});
+INSTANTIATE_TEST_SUITE_P(Here, BatchTest, kHere, name_of);
+INSTANTIATE_TEST_SUITE_P(There, BatchTest, kThere, name_of);
+INSTANTIATE_TEST_SUITE_P(, BatchThere, kThere, name_of);
 
 }  // namespace
 }  // namespace tertulia::test

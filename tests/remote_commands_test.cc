@@ -202,21 +202,6 @@ TEST_P(RemoteCommands, HandleFlowsRolesAndImportsTheSameWay) {
   EXPECT_EQ(client_.run({"session", "replay", "2"}).status, 0);
 }
 
-// A server on a port that stays its own.
-class Restarted final {
- public:
-  Restarted(const World& world, std::uint16_t port)
-      : running_(world.start({"serve", "--model", "rehearsal?latency=60ms", "--json", "--listen",
-                              "127.0.0.1:" + std::to_string(port)})) {
-    EXPECT_TRUE(running_.wait_for("serving"));
-  }
-  void signal(int number) { running_.signal(number); }
-  Finished finish() { return running_.finish(); }
-
- private:
-  Running running_;
-};
-
 TEST_P(RemoteCommands, ASessionGoesOnWhenTheServerComesBackAndNothingIsToldTwice) {
   for (const int number : {SIGKILL, SIGTERM}) {
     serve({"--model", "rehearsal?latency=60ms"});
@@ -226,7 +211,7 @@ TEST_P(RemoteCommands, ASessionGoesOnWhenTheServerComesBackAndNothingIsToldTwice
     served_->signal(number);
     static_cast<void>(served_->finish());
     served_.reset();
-    Restarted again(there_, port);
+    Serving again(there_, {"--model", "rehearsal?latency=60ms"}, port);
     const Finished finished = run.finish();
     EXPECT_EQ(finished.status, 0) << finished.err;
     std::int64_t last = 0, messages = 0;
@@ -238,8 +223,7 @@ TEST_P(RemoteCommands, ASessionGoesOnWhenTheServerComesBackAndNothingIsToldTwice
     }
     EXPECT_EQ(messages, 12);
     EXPECT_EQ(client_.run({"session", "replay", number == SIGKILL ? "1" : "2"}).status, 0);
-    again.signal(SIGTERM);
-    static_cast<void>(again.finish());
+    static_cast<void>(again.stop());
   }
 }
 

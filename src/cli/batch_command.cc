@@ -1,7 +1,9 @@
 // tertulia batch: performs a flow over many inputs.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <unistd.h>
 
+#include <climits>
 #include <cmath>
 #include <cstdio>
 
@@ -11,6 +13,8 @@
 #include "cli/interrupts.h"
 #include "cli/terminal.h"
 #include "engine/batch.h"
+#include "engine/batch_here.h"
+#include "remote/server_batch.h"
 #include "service/role_library.h"
 
 namespace tertulia::cli {
@@ -42,12 +46,12 @@ std::string quoted(const std::string& word) {
 
 // The command that goes on with the batch.
 std::string again(const Context& context, const BatchFlags& flags, const std::string& model) {
-  std::string line =
-      fmt::format("tertulia batch {} --inputs {} --out {} --model {}", quoted(flags.flow),
-                  quoted(flags.inputs), quoted(flags.out), quoted(model));
+  std::string line = fmt::format("{} batch {} --inputs {} --out {}", context.program_words(),
+                                 quoted(flags.flow), quoted(flags.inputs), quoted(flags.out));
   const auto add = [&](std::string_view option, const std::string& value) {
     if (!value.empty()) line += fmt::format(" {} {}", option, quoted(value));
   };
+  add("--model", model);
   if (flags.format != "jsonl") add("--format", flags.format);
   add("--as", flags.as);
   if (!flags.roles.empty()) add("--roles", fmt::format("{}", fmt::join(flags.roles, ",")));
@@ -58,13 +62,6 @@ std::string again(const Context& context, const BatchFlags& flags, const std::st
   if (auto where = db::Location::parse(context.flags.database); !context.flags.database.empty())
     add("--db", where ? where->shown() : std::string());
   return line;
-}
-
-// What of a profile makes a batch another one: what is said, not where, at what price or how fast.
-base::json::value identity_of(const llm::ModelProfile& profile) {
-  base::json::object out{{"provider", profile.provider}, {"model", profile.model}};
-  out["parameters"] = profile.parameters.to_json();
-  return out;
 }
 
 base::json::object usage_json(std::int64_t calls, std::int64_t prompt, std::int64_t completion,
@@ -181,14 +178,10 @@ int say_report(const Context& context, const BatchFlags& flags, const std::strin
 
 base::Result<int> perform(Context& context, const BatchFlags& flags, engine::Batch& batch,
                           const std::string& go_on) {
-  auto reader = context.reader();
-  if (!reader) return reader.error();
-  auto engine = context.engine();
-  if (!engine) return engine.error();
   BatchView view;
   const InterruptGuard guard;
   int passed_on = 0;
-  auto report = batch.run(**engine, **reader, [&](const engine::BatchProgress& progress) {
+  auto report = batch.run([&](const engine::BatchProgress& progress) {
     if (interrupts() > passed_on) {
       passed_on = interrupts();
       view.finish();
@@ -199,53 +192,28 @@ base::Result<int> perform(Context& context, const BatchFlags& flags, engine::Bat
     view.show(progress);
   });
   view.finish();
-  (*engine)->wait_until_idle();
   if (!report) {
     base::Error error = report.error();
-    if (error.code == base::Code::storage && error.remedy.empty()) error.remedy = go_on;
+    const bool can_go_on = error.code == base::Code::storage ||
+                           error.code == base::Code::unavailable ||
+                           error.code == base::Code::cancelled;
+    if (can_go_on && (error.remedy.empty() || error.code != base::Code::storage))
+      error.remedy = go_on;
     return error;
   }
-  const int status = say_report(context, flags, go_on, *report);
-  if (auto fared = context.recordings_fared(); !fared) return fared.error();
-  return status;
+  return say_report(context, flags, go_on, *report);
 }
 
-base::Result<int> run(Context& context, const BatchFlags& flags) {
-  auto config = context.config();
-  if (!config) return config.error();
-  const Setting& model = (*config)->model;
-  if (model.source == "built-in")
-    return base::Error{
-        .code = base::Code::invalid,
-        .message = "a batch wants to be told which model speaks",
-        .remedy = "--model PROFILE or provider/model; --model rehearsal costs nothing"};
-  auto profile = context.profiles()(model.value);
-  if (!profile) return profile.error();
-  auto text = find_flow_text(context, flags.flow);
-  if (!text) return text.error();
-  auto flow = store_flow(context, *text, false);
-  if (!flow) return flow.error();
-  auto reader = context.reader();
-  if (!reader) return reader.error();
-
+base::Result<int> check_and_perform(Context& context, const BatchFlags& flags,
+                                    engine::BatchPlace& place, std::size_t concurrency,
+                                    const std::string& go_on) {
   engine::BatchOptions options;
   options.inputs = flags.inputs;
   options.out = flags.out;
   options.name = flags.name;
-  options.call.program = &flow->program;
-  options.call.flow_template_id = flow->saved.version.flow_template_id;
-  options.call.version = &flow->saved.version;
-  options.call.profile = model.value;
-  options.model = identity_of(*profile);
-  options.view = {
-      .format = *engine::batch_format_from(flags.format), .as = flags.as, .roles = flags.roles};
-  const std::int64_t at_once =
-      profile->limits.concurrent > 0 ? profile->limits.concurrent : kConcurrency;
-  options.concurrency =
-      static_cast<std::size_t>(flags.concurrency > 0 ? flags.concurrency : at_once);
+  options.concurrency = concurrency;
   if (flags.max_cost >= 0) options.max_cost_usd = flags.max_cost;
-  engine::Batch batch(std::move(options), context.profiles(), service::roles_of(**reader),
-                      context.providers());
+  engine::Batch batch(std::move(options), place);
   auto inputs = batch.check();
   if (!inputs) return inputs.error();
   if (flags.dry_run) {
@@ -257,7 +225,88 @@ base::Result<int> run(Context& context, const BatchFlags& flags) {
     return base::Error{.code = base::Code::invalid,
                        .message = "--out is missing: where results go",
                        .remedy = "such as --out results.jsonl"};
-  return perform(context, flags, batch, again(context, flags, profile->name));
+  return perform(context, flags, batch, go_on);
+}
+
+std::size_t concurrency_of(const BatchFlags& flags, std::int64_t of_profile) {
+  const std::int64_t at_once = of_profile > 0 ? of_profile : kConcurrency;
+  return static_cast<std::size_t>(flags.concurrency > 0 ? flags.concurrency : at_once);
+}
+
+// Where the inputs' path is a path of another machine than the server's.
+std::string machine_of_inputs(const remote::ApiClient& server) {
+  if (remote::is_this_machine(server.url())) return {};
+  char name[HOST_NAME_MAX + 1] = "";
+  return ::gethostname(name, sizeof name - 1) == 0 ? name : "elsewhere";
+}
+
+base::Result<int> run_there(Context& context, remote::ApiClient& server, const BatchFlags& flags,
+                            const service::StoredFlow& flow, engine::BatchView view) {
+  server.stop_when([] { return interrupts() > 2; });
+  remote::ServerBatch place(server, {.flow = flow.program.name,
+                                     .flow_version = flow.saved.version.number,
+                                     .model = context.flags.model,
+                                     .view = std::move(view),
+                                     .machine = machine_of_inputs(server)});
+  return check_and_perform(context, flags, place, concurrency_of(flags, 0),
+                           again(context, flags, context.flags.model));
+}
+
+base::Result<int> run_here(Context& context, const BatchFlags& flags,
+                           const service::StoredFlow& flow, engine::BatchView view) {
+  auto config = context.config();
+  if (!config) return config.error();
+  auto reader = context.reader();
+  if (!reader) return reader.error();
+  engine::CastingCall call;
+  call.program = &flow.program;
+  call.flow_template_id = flow.saved.version.flow_template_id;
+  call.version = &flow.saved.version;
+  call.profile = (*config)->model.value;
+  auto casting = engine::BatchCasting::make(std::move(call), context.profiles(),
+                                            service::roles_of(**reader), context.providers());
+  if (!casting) return casting.error();
+  const llm::ModelProfile profile = casting->profile();
+  engine::BatchHere place(
+      *std::move(casting), std::move(view), [&context] { return context.engine(); }, **reader);
+  auto status =
+      check_and_perform(context, flags, place, concurrency_of(flags, profile.limits.concurrent),
+                        again(context, flags, profile.name));
+  if (!status || flags.dry_run) return status;
+  if (auto engine = context.engine()) (*engine)->wait_until_idle();
+  if (auto fared = context.recordings_fared(); !fared) return fared.error();
+  return status;
+}
+
+// Whose model speaks must have been said: here, or where the server was started.
+base::Result<void> check_model(Context& context, bool is_there) {
+  auto config = context.config();
+  if (!config) return config.error();
+  if (is_there || (*config)->model.source != "built-in") return {};
+  return base::Error{
+      .code = base::Code::invalid,
+      .message = "a batch wants to be told which model speaks",
+      .remedy = "--model PROFILE or provider/model; --model rehearsal costs nothing"};
+}
+
+base::Result<int> run(Context& context, const BatchFlags& flags) {
+  auto server = context.server();
+  if (!server) return server.error();
+  const bool is_there = *server != nullptr;
+  if (auto said = check_model(context, is_there); !said) return said.error();
+  if (!is_there) {
+    auto config = context.config();
+    if (auto known = context.profiles()((*config)->model.value); !known) return known.error();
+  }
+  auto text = find_flow_text(context, flags.flow);
+  if (!text) return text.error();
+  auto flow = store_flow(context, *text, false);
+  if (!flow) return flow.error();
+  engine::BatchView view{
+      .format = *engine::batch_format_from(flags.format), .as = flags.as, .roles = flags.roles};
+  if (auto fits = engine::check_view(view, flow->program); !fits) return fits.error();
+  return is_there ? run_there(context, **server, flags, *flow, std::move(view))
+                  : run_here(context, flags, *flow, std::move(view));
 }
 
 }  // namespace
@@ -298,7 +347,8 @@ void add_batch(CLI::App& app, Context& context) {
                       "Tells batches of the same flow, model and inputs apart");
   command->footer(
       "Example: tertulia batch debate --inputs topics.jsonl --out debates.jsonl --model rehearsal");
-  run_on_parse(*command, [&context, flags] { return run(context, *flags); });
+  run_on_parse(
+      *command, [&context, flags] { return run(context, *flags); }, Place::anywhere);
 }
 
 }  // namespace tertulia::cli

@@ -6,16 +6,11 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
-#include <future>
 
-#include "base/random.h"
 #include "base/sha256.h"
-#include "engine/cost.h"
-#include "store/sessions.h"
 
 namespace tertulia::engine {
 namespace {
@@ -35,21 +30,13 @@ base::SteadyTime steady_now() {
   return std::chrono::steady_clock::now();
 }
 
-// The engine's writer from this thread: performed in its group's transaction, and waited for.
-base::Result<void> write(Writer& writer, Writer::Work work) {
-  std::promise<base::Result<void>> done;
-  writer.submit(std::move(work),
-                [&](base::Result<void> result) { done.set_value(std::move(result)); });
-  return done.get_future().get();
-}
-
-std::string reason_of(const store::OpenBatchInput& input) {
+std::string reason_of(model::SessionStatus status, const std::optional<model::StopReason>& why,
+                      const std::string& words) {
   using model::SessionStatus;
-  if (input.status == SessionStatus::waiting) return "waits for a person";
-  if (input.status == SessionStatus::terminated) return "cancelled";
-  std::string reason(input.stop_reason ? model::to_text(*input.stop_reason)
-                                       : model::to_text(input.status));
-  if (!input.error_reason.empty()) reason += ": " + input.error_reason;
+  if (status == SessionStatus::waiting) return "waits for a person";
+  if (status == SessionStatus::terminated) return "cancelled";
+  std::string reason(why ? model::to_text(*why) : model::to_text(status));
+  if (!words.empty()) reason += ": " + words;
   return reason;
 }
 
@@ -63,80 +50,29 @@ bool is_unfinished(const store::OpenBatchInput& input) {
 
 }  // namespace
 
-Batch::Batch(BatchOptions options, ProfileSource profiles, RoleSource roles,
-             ProviderSource providers)
-    : options_(std::move(options)),
-      profiles_(std::move(profiles)),
-      roles_([roles = std::move(roles),
-              known = std::make_shared<std::map<std::string, std::optional<model::Role>>>()](
-                 const std::string& name) -> base::Result<std::optional<model::Role>> {
-        // Asked for each input: the library is read once.
-        if (const auto found = known->find(name); found != known->end()) return found->second;
-        auto role = roles(name);
-        if (!role) return role.error();
-        return known->emplace(name, *role).first->second;
-      }),
-      providers_(std::move(providers)) {}
-
-CastingCall Batch::call_of(const BatchInput& input) const {
-  CastingCall call = options_.call;
-  call.topic = input.topic;
-  call.roles = input.cast;
-  call.variables = input.variables(*call.program);
-  call.seed = input.session_seed();
-  call.now = base::Clock::system().now();
-  return call;
-}
-
-std::string Batch::identity() const {
-  json::object all;
-  all["flow"] = options_.call.program->name;
-  all["source_sha256"] = options_.call.version->source_sha256;
-  all["header"] = options_.call.program->header_json();
-  all["model"] = options_.model;
-  all["inputs"] = std::filesystem::absolute(options_.inputs).lexically_normal().string();
-  all["name"] = options_.name;
-  return base::sha256_hex(base::to_text(all));
-}
-
-base::Result<void> Batch::check_price(const store::NewSession& session) const {
-  if (!options_.max_cost_usd) return {};
-  const auto refuse = [](const std::string& profile) {
-    return base::Error{.code = base::Code::invalid,
-                       .message = fmt::format("a limit on cost needs a price, and the profile {} "
-                                              "has none",
-                                              profile),
-                       .remedy =
-                           "give it one in the configuration: price: { input: 0.25, output: "
-                           "2.00 }, in US dollars a million tokens"};
-  };
-  auto cast = flow::Cast::from_text(session.roles_snapshot);
-  if (!cast) return cast.error();
-  for (const auto& role : cast->roles)
-    if (!has_price(role.model)) return refuse(role.profile);
-  auto snapshot = FlowSnapshot::from_text(session.flow_snapshot);
-  if (!snapshot) return snapshot.error();
-  for (const auto& [name, profile] : snapshot->models)
-    if (!has_price(profile)) return refuse(name);
-  return {};
-}
+Batch::Batch(BatchOptions options, BatchPlace& place)
+    : options_(std::move(options)), place_(place) {}
 
 base::Result<std::int64_t> Batch::check() {
-  if (auto fits = check_view(options_.view, *options_.call.program); !fits) return fits.error();
   auto inputs = BatchInputs::open(options_.inputs);
   if (!inputs) return inputs.error();
   std::vector<std::pair<std::uint64_t, std::int64_t>> ids;  // digest and line
-  for (;;) {
-    auto input = inputs->next();
-    if (!input) return input.error();
-    if (!*input) break;
-    const std::string place = fmt::format("{}:{}", options_.inputs, (*input)->line);
-    auto made = cast(call_of(**input), profiles_, roles_);
-    if (!made) return made.error().in(place);
-    if (ids.empty())
-      if (auto priced = check_price(*made); !priced) return priced.error();
-    ids.emplace_back(std::stoull(base::sha256_hex((*input)->id).substr(0, 16), nullptr, 16),
-                     (*input)->line);
+  for (bool at_end = false; !at_end;) {
+    std::vector<BatchInput> group;
+    while (group.size() < kGroup) {
+      auto input = inputs->next();
+      if (!input) return input.error();
+      if (!*input) {
+        at_end = true;
+        break;
+      }
+      ids.emplace_back(std::stoull(base::sha256_hex((*input)->id).substr(0, 16), nullptr, 16),
+                       (*input)->line);
+      group.push_back(**std::move(input));
+    }
+    if (group.empty()) break;
+    if (auto good = place_.check(group, options_.max_cost_usd.has_value()); !good)
+      return good.error();
   }
   if (ids.empty())
     return base::Error{.code = base::Code::invalid,
@@ -160,69 +96,40 @@ base::Result<std::int64_t> Batch::check() {
 base::Result<BatchEstimate> Batch::estimate() const {
   auto inputs = BatchInputs::open(options_.inputs);
   if (!inputs) return inputs.error();
-  BatchEstimate sum;
-  sum.inputs = total_;
-  double cost = 0;
-  bool has_cost = true;
+  std::vector<BatchInput> sample;
   const std::int64_t stride = std::max<std::int64_t>(1, total_ / kSample);
-  for (std::int64_t at = 0; sum.sampled < kSample; ++at) {
+  for (std::int64_t at = 0; static_cast<std::int64_t>(sample.size()) < kSample; ++at) {
     auto input = inputs->next();
     if (!input) return input.error();
     if (!*input) break;
-    if (at % stride != 0) continue;
-    auto each = estimate_session(call_of(**input), profiles_, roles_, providers_);
-    if (!each) return each.error().in(fmt::format("{}:{}", options_.inputs, (*input)->line));
-    ++sum.sampled;
-    sum.calls += static_cast<double>(each->calls);
-    sum.prompt_tokens += static_cast<double>(each->prompt_tokens);
-    sum.completion_tokens += static_cast<double>(each->completion_tokens);
-    cost += each->cost_usd.value_or(0);
-    has_cost = has_cost && each->cost_usd;
+    if (at % stride == 0) sample.push_back(**std::move(input));
   }
-  const double factor = static_cast<double>(sum.inputs) / static_cast<double>(sum.sampled);
-  sum.calls *= factor;
-  sum.prompt_tokens *= factor;
-  sum.completion_tokens *= factor;
-  if (has_cost) sum.cost_usd = cost * factor;
+  auto sum = place_.estimate(sample);
+  if (!sum) return sum;
+  sum->inputs = total_;
+  const double factor = static_cast<double>(sum->inputs) / static_cast<double>(sum->sampled);
+  sum->calls *= factor;
+  sum->prompt_tokens *= factor;
+  sum->completion_tokens *= factor;
+  if (sum->cost_usd) *sum->cost_usd *= factor;
   return sum;
 }
 
 void Batch::pause(bool at_once) {
-  const std::lock_guard lock(mutex_);
-  pauses_ = std::max(pauses_, at_once ? 2 : 1);
-  changed_.notify_all();
+  pauses_ = std::max<int>(pauses_, at_once ? 2 : 1);
+  place_.wake();
 }
 
-base::Result<BatchReport> Batch::run(Engine& engine, db::Connection& reader, const Watch& watch) {
-  engine_ = &engine;
-  reader_ = &reader;
+base::Result<BatchReport> Batch::run(const Watch& watch) {
   begun_ = flushed_ = steady_now();
-  base::Result<void> done;
-  engine.writer().run([&](db::Connection& connection) {
-    auto batch = store::find_or_make_batch(
-        connection,
-        {.identity = identity(),
-         .name = fmt::format("{} over {}{}", options_.call.program->name, options_.inputs,
-                             options_.name.empty() ? "" : " (" + options_.name + ")"),
-         .flow_version_id = options_.call.version->id,
-         .now = base::Clock::system().now()});
-    if (batch) {
-      batch_ = batch->id;
-    } else {
-      done = batch.error();
-    }
-  });
-  if (!done) return done.error();
-  auto flow = flows_.load(reader, options_.call.version->id, options_.call.program->header_json());
-  if (!flow) return flow.error();
-  flow_ = *std::move(flow);
+  auto standing = place_.open(
+      std::filesystem::absolute(options_.inputs).lexically_normal().string(), options_.name);
+  if (!standing) return standing.error();
+  batch_ = standing->id;
+  lines_ = ended_ = standing->results;
+  cost_ = standing->usage.cost_usd.value_or(0);
+  has_price_ = standing->usage.cost_usd.has_value();
   if (auto opened = open_output(); !opened) return opened.error();
-
-  auto usage = store::sum_batch_usage(reader, batch_);
-  if (!usage) return usage.error();
-  cost_ = usage->cost_usd.value_or(0);
-  has_price_ = usage->cost_usd.has_value();
-  ended_ = lines_;
   auto each = estimate();
   if (!each) return each.error();
   if (each->cost_usd) {
@@ -233,9 +140,8 @@ base::Result<BatchReport> Batch::run(Engine& engine, db::Connection& reader, con
   if (!inputs) return inputs.error();
   inputs_.emplace(*std::move(inputs));
 
-  done = loop(watch);
-  if (!done) {
-    drain();
+  if (auto done = loop(watch); !done) {
+    place_.abandon();
     return done.error();
   }
   if (auto synced = output_->sync(); !synced) return synced.error();
@@ -244,9 +150,9 @@ base::Result<BatchReport> Batch::run(Engine& engine, db::Connection& reader, con
   report.batch = batch_;
   report.last_failure = last_failure_;
   if (auto written = write_failures(report); !written) return written.error();
-  usage = store::sum_batch_usage(reader, batch_);
-  if (!usage) return usage.error();
-  report.usage = *usage;
+  standing = place_.standing();
+  if (!standing) return standing.error();
+  report.usage = standing->usage;
   report.progress = progress();
   return report;
 }
@@ -255,9 +161,6 @@ base::Result<void> Batch::open_output() {
   auto output = BatchOutput::open(options_.out);
   if (!output) return output.error();
   output_.emplace(*std::move(output));
-  auto lines = store::count_batch_lines(*reader_, batch_);
-  if (!lines) return lines.error();
-  lines_ = *lines;
   if (auto ours = check_lines(); !ours) return ours;
   if (auto cut = output_->cut_torn_line(); !cut) return cut;
   return write_lines(lines_);
@@ -265,13 +168,10 @@ base::Result<void> Batch::open_output() {
 
 // Nothing where it is not assigned, or its session was deleted.
 base::Result<std::optional<std::string>> Batch::line_of(std::int64_t number) const {
-  auto rows = store::load_batch_lines(*reader_, batch_, number, 1);
-  if (!rows) return rows.error();
-  if (rows->empty() || !rows->front().session_id) return std::optional<std::string>();
-  auto line = result_line(*reader_, flows_, options_.view, rows->front().input_id,
-                          *rows->front().session_id);
-  if (!line) return line.error();
-  return std::optional<std::string>(*std::move(line));
+  auto lines = place_.lines(number, 1);
+  if (!lines) return lines.error();
+  if (lines->empty() || lines->front().number != number) return std::optional<std::string>();
+  return std::move(lines->front().text);
 }
 
 // Is this the output of this batch, in this format? Its last line and what is torn after it say so,
@@ -300,24 +200,22 @@ base::Result<void> Batch::check_lines() const {
 // Writes the lines that are assigned and not in the file yet.
 base::Result<void> Batch::write_lines(std::int64_t through) {
   while (output_->lines() < through) {
-    auto rows = store::load_batch_lines(*reader_, batch_, output_->lines() + 1, kGroup);
-    if (!rows) return rows.error();
-    if (rows->empty() || rows->front().line != output_->lines() + 1)
+    auto lines = place_.lines(output_->lines() + 1, kGroup);
+    if (!lines) return lines.error();
+    if (lines->empty() || lines->front().number != output_->lines() + 1)
       return base::Error{
           .code = base::Code::storage,
           .message = fmt::format("batch {} has no line {}", batch_, output_->lines() + 1),
           .remedy = "tertulia db verify"};
-    for (const auto& row : *rows) {
-      if (!row.session_id)
+    for (const ResultLine& line : *lines) {
+      if (!line.text)
         return base::Error{
             .code = base::Code::not_found,
             .message = fmt::format("{} lacks the result of input '{}' (line {}), whose session was "
                                    "deleted",
-                                   options_.out, row.input_id, *row.line),
+                                   options_.out, line.input, line.number),
             .remedy = "put the output of before back, or begin a batch of another --name"};
-      auto line = result_line(*reader_, flows_, options_.view, row.input_id, *row.session_id);
-      if (!line) return line.error();
-      if (auto written = output_->append(*line); !written) return written;
+      if (auto written = output_->append(*line.text); !written) return written;
     }
   }
   return {};
@@ -330,20 +228,11 @@ base::Result<void> Batch::loop(const Watch& watch) {
       if (auto done = start_some(); !done) return done;
     }
     if (in_flight_.empty() && (stopping_ || (inputs_end_ && ready_.empty()))) break;
-    {
-      std::unique_lock lock(mutex_);
-      changed_.wait_until(lock, steady_now() + kTick,
-                          [&] { return !outcomes_.empty() || (pauses_ > 0 && !stopping_); });
-      if (pauses_ > 0 && !stopping_) stop(BatchReport::Ending::paused);
-    }
-    // Again and again: a session whose claim was on its way when it was asked for begins later.
+    place_.wait(kTick);
+    if (pauses_ > 0) stop(BatchReport::Ending::paused);
     if (stopping_ && stopping_ != BatchReport::Ending::max_cost) {
-      int pauses = 0;
-      {
-        const std::lock_guard lock(mutex_);
-        pauses = pauses_;
-      }
-      engine_->pause_all(pauses > 1 || stopping_ == BatchReport::Ending::unavailable);
+      const bool at_once = pauses_ > 1 || stopping_ == BatchReport::Ending::unavailable;
+      if (auto asked = place_.pause(at_once); !asked) return asked;
     }
     if (auto done = take_ended(); !done) return done;
     const auto now = steady_now();
@@ -357,46 +246,28 @@ base::Result<void> Batch::loop(const Watch& watch) {
   return give_lines();
 }
 
-// Something went wrong: what is in flight stops at once, so that nothing outlives the batch.
-void Batch::drain() {
-  std::unique_lock lock(mutex_);
-  while (in_flight_.size() > outcomes_.size()) {
-    lock.unlock();
-    engine_->pause_all(true);
-    lock.lock();
-    changed_.wait_for(lock, kTick);
-  }
-}
-
 void Batch::stop(BatchReport::Ending why) {
   if (!stopping_) stopping_ = why;
 }
 
 base::Result<void> Batch::start_some() {
+  std::vector<Id> begun;
   while (in_flight_.size() < options_.concurrency) {
     if (ready_.empty() && !inputs_end_)
       if (auto done = read_more(); !done) return done;
-    if (ready_.empty()) return {};
+    if (ready_.empty()) break;
     if (!may_afford_another()) {
       // Those under way may turn out cheaper than what is kept back for them.
       if (in_flight_.empty()) stop(BatchReport::Ending::max_cost);
-      return {};
+      break;
     }
     const Ready next = ready_.front();
     ready_.pop_front();
-    InFlight& flight = in_flight_[next.session];
-    if (!next.is_new) {
-      auto usage = store::sum_usage(*reader_, next.session);
-      if (!usage) return usage.error();
-      flight.cost_before = usage->cost_usd.value_or(0);
-    }
-    engine_->perform_soon(next.session, {.action = Action::resume}, [this](const Outcome& outcome) {
-      const std::lock_guard lock(mutex_);
-      outcomes_.push_back(outcome);
-      changed_.notify_all();
-    });
+    in_flight_[next.session] = next.spent_usd;
+    begun.push_back(next.session);
   }
-  return {};
+  if (begun.empty()) return {};
+  return place_.begin(begun);
 }
 
 bool Batch::may_afford_another() const {
@@ -408,120 +279,73 @@ bool Batch::may_afford_another() const {
 }
 
 base::Result<void> Batch::read_more() {
-  std::vector<std::pair<BatchInput, store::NewSession>> fresh;
-  while (!inputs_end_ && fresh.size() + ready_.size() < kGroup) {
+  std::vector<BatchInput> group;
+  while (group.size() < kGroup) {
     auto input = inputs_->next();
     if (!input) return input.error();
     if (!*input) {
       inputs_end_ = true;
       break;
     }
-    if (auto done = sort_in(**std::move(input), fresh); !done) return done;
+    group.push_back(**std::move(input));
   }
-  return make(fresh);
-}
-
-// Done, finished without a line, to be gone on with, or to be made.
-base::Result<void> Batch::sort_in(BatchInput input,
-                                  std::vector<std::pair<BatchInput, store::NewSession>>& fresh) {
-  auto known = store::find_batch_input(*reader_, batch_, input.id);
-  if (!known) return known.error();
-  if (*known && (*known)->input.input_sha256 != input.sha256())
-    return base::Error{
-        .code = base::Code::conflict,
-        .message = fmt::format("{}:{}: this batch has begun another input under the id '{}'",
-                               options_.inputs, input.line, input.id),
-        .remedy = "inputs that were changed want new ids; --name NAME begins a batch of its own"};
-  if (*known && (*known)->input.line) return {};
-  if (*known && (*known)->status) {
-    const Id session = *(*known)->input.session_id;
-    switch (*(*known)->status) {
-      case model::SessionStatus::finished:
-        finished_.push_back(session);
-        break;
-      case model::SessionStatus::failed:
-      case model::SessionStatus::terminated:
-        ++failed_;  // cannot be gone on with
-        break;
-      default:
-        ready_.push_back({.session = session, .is_new = false});
-    }
-    return {};
-  }
-  auto made = cast(call_of(input), profiles_, roles_);
-  if (!made) return made.error().in(fmt::format("{}:{}", options_.inputs, input.line));
-  fresh.emplace_back(std::move(input), *std::move(made));
+  if (group.empty()) return {};
+  auto placed = place_.place(group);
+  if (!placed) return placed.error();
+  for (const PlacedInput& each : *placed) sort_in(each);
   return {};
 }
 
-base::Result<void> Batch::make(const std::vector<std::pair<BatchInput, store::NewSession>>& fresh) {
-  if (fresh.empty()) return {};
-  std::vector<Id> ids;
-  auto done = write(engine_->writer(), [&](db::Connection& connection) -> base::Result<void> {
-    ids.clear();
-    for (const auto& [input, session] : fresh) {
-      auto id = store::create_session_within(connection, session);
-      if (!id) return id.error();
-      model::BatchInput row;
-      row.batch_id = batch_;
-      row.input_id = input.id;
-      row.input_sha256 = input.sha256();
-      row.session_id = *id;
-      row.created_at = session.now;
-      if (auto tied = store::tie_batch_input(connection, row); !tied) return tied;
-      ids.push_back(*id);
-    }
-    return {};
-  });
-  if (!done) return done;
-  for (const Id id : ids) ready_.push_back({.session = id, .is_new = true});
-  return {};
+// Done, finished without a line, not to be gone on with, or to be performed.
+void Batch::sort_in(const PlacedInput& input) {
+  if (input.has_result) return;
+  switch (input.status) {
+    case model::SessionStatus::finished:
+      finished_.push_back(input.session);
+      break;
+    case model::SessionStatus::failed:
+    case model::SessionStatus::terminated:
+      ++failed_;
+      break;
+    default:
+      ready_.push_back({.session = input.session, .spent_usd = input.spent_usd});
+  }
 }
 
 base::Result<void> Batch::take_ended() {
-  std::vector<Outcome> outcomes;
-  {
-    const std::lock_guard lock(mutex_);
-    outcomes.swap(outcomes_);
-  }
+  auto stopped = place_.take_stopped();
+  if (!stopped) return stopped.error();
   base::Result<void> done;
-  for (const Outcome& outcome : outcomes) {
-    auto taken = take(outcome);
+  for (const StoppedSession& each : *stopped) {
+    auto taken = take(each);
     if (!taken && done) done = std::move(taken);
   }
   return done;
 }
 
-base::Result<void> Batch::take(const Outcome& outcome) {
-  const auto flight = in_flight_.find(outcome.session_id);
-  const double cost_before = flight->second.cost_before;
+base::Result<void> Batch::take(const StoppedSession& stopped) {
+  const auto flight = in_flight_.find(stopped.session);
+  if (flight == in_flight_.end()) return {};
+  cost_ += stopped.spent_usd.value_or(0) - flight->second;
+  has_price_ = has_price_ || stopped.spent_usd;
   in_flight_.erase(flight);
-  auto usage = store::sum_usage(*reader_, outcome.session_id);
-  if (!usage) return usage.error();
-  cost_ += usage->cost_usd.value_or(0) - cost_before;
-  has_price_ = has_price_ || usage->cost_usd;
-  if (outcome.error && outcome.error->code == base::Code::storage) return *outcome.error;
-  if (!outcome.error && outcome.status == model::SessionStatus::finished) {
+  if (stopped.error && stopped.error->code == base::Code::storage) return *stopped.error;
+  if (!stopped.error && stopped.status == model::SessionStatus::finished) {
     ++ended_;
     unavailable_in_a_row_ = 0;
-    finished_.push_back(outcome.session_id);
+    finished_.push_back(stopped.session);
     return {};
   }
-  if (!outcome.error && stopping_ && outcome.stop_reason == model::StopReason::asked) return {};
+  if (!stopped.error && stopping_ && stopped.stop_reason == model::StopReason::asked) return {};
   ++failed_;
   ++ended_;
-  if (outcome.error) {
-    last_failure_ = outcome.error->message;
-    if (not_begun_.size() < kMostNotBegun) not_begun_[outcome.session_id] = outcome.error->message;
+  if (stopped.error) {
+    last_failure_ = stopped.error->message;
+    if (not_begun_.size() < kMostNotBegun) not_begun_[stopped.session] = stopped.error->message;
   } else {
-    last_failure_ = reason_of({.id = 0,
-                               .input_id = {},
-                               .session_id = outcome.session_id,
-                               .status = outcome.status,
-                               .stop_reason = outcome.stop_reason,
-                               .error_reason = outcome.stop_text});
+    last_failure_ = reason_of(stopped.status, stopped.stop_reason, stopped.reason);
   }
-  if (outcome.stop_reason != model::StopReason::model_unavailable) {
+  if (stopped.stop_reason != model::StopReason::model_unavailable) {
     unavailable_in_a_row_ = 0;
   } else if (++unavailable_in_a_row_ >= kUnavailableInARow) {
     stop(BatchReport::Ending::unavailable);
@@ -532,16 +356,9 @@ base::Result<void> Batch::take(const Outcome& outcome) {
 base::Result<void> Batch::give_lines() {
   flushed_ = steady_now();
   if (!finished_.empty()) {
-    auto done = write(engine_->writer(), [&](db::Connection& connection) -> base::Result<void> {
-      for (const Id session : finished_)
-        if (auto given = store::assign_batch_line(connection, batch_, session); !given)
-          return given;
-      return {};
-    });
-    if (!done) return done;
-    finished_.clear();
-    auto lines = store::count_batch_lines(*reader_, batch_);
+    auto lines = place_.give_lines(finished_);
     if (!lines) return lines.error();
+    finished_.clear();
     done_now_ += *lines - lines_;
     lines_ = *lines;
     if (auto written = write_lines(lines_); !written) return written;
@@ -560,7 +377,7 @@ base::Result<void> Batch::write_failures(BatchReport& report) {
     return error;
   };
   for (Id after = 0;;) {
-    auto inputs = store::load_open_batch_inputs(*reader_, batch_, after, 256);
+    auto inputs = place_.open_inputs(after, 256);
     if (!inputs) return inputs.error();
     if (inputs->empty()) break;
     after = inputs->back().id;
@@ -572,7 +389,9 @@ base::Result<void> Batch::write_failures(BatchReport& report) {
       line["id"] = input.input_id;
       line["session"] = input.session_id;
       line["status"] = model::to_text(input.status);
-      line["reason"] = known != not_begun_.end() ? known->second : reason_of(input);
+      line["reason"] = known != not_begun_.end()
+                           ? known->second
+                           : reason_of(input.status, input.stop_reason, input.error_reason);
       const std::string text = base::to_text(line) + '\n';
       if (std::fwrite(text.data(), 1, text.size(), file) != text.size()) return failed();
       ++report.failures;

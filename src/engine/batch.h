@@ -9,37 +9,31 @@
 // the rest begins. Its identity is the flow (text and roles), the model, the file of inputs and a
 // name that the user may give; inputs may be added to the file, not changed.
 //
+// Where the sessions are kept and performed is the place's affair (batch_place.h).
+//
 // Memory: what is in flight, one group of inputs to come, and 16 bytes an input to find ids that
 // are there twice.
 #pragma once
 
-#include <condition_variable>
+#include <atomic>
 #include <deque>
 #include <functional>
 #include <map>
-#include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "engine/batch_inputs.h"
 #include "engine/batch_output.h"
-#include "engine/batch_result.h"
-#include "engine/casting.h"
-#include "engine/dry_run.h"
-#include "engine/engine.h"
-#include "store/batches.h"
+#include "engine/batch_place.h"
 
 namespace tertulia::engine {
 
 struct BatchOptions {
-  std::string inputs;       // a path
-  std::string out;          // a path
-  std::string name;         // tells batches of the same flow and inputs apart; may be empty
-  CastingCall call;         // what all sessions share; topic, cast and the like are the inputs'
-  base::json::value model;  // the profile that `call` names, as a part of the identity
-  BatchView view;
+  std::string inputs;  // a path
+  std::string out;     // a path
+  std::string name;    // tells batches of the same flow and inputs apart; may be empty
   std::size_t concurrency = 64;
   std::optional<double> max_cost_usd;  // of the whole batch, earlier runs included
 };
@@ -72,18 +66,10 @@ struct BatchReport {
   std::string last_failure;   // in words
 };
 
-struct BatchEstimate {
-  std::int64_t inputs = 0;
-  std::int64_t sampled = 0;
-  double calls = 0;  // of all inputs, from the mean of those sampled
-  double prompt_tokens = 0;
-  double completion_tokens = 0;
-  std::optional<double> cost_usd;
-};
-
 class Batch final {
  public:
-  Batch(BatchOptions options, ProfileSource profiles, RoleSource roles, ProviderSource providers);
+  // Borrows the place.
+  Batch(BatchOptions options, BatchPlace& place);
 
   // Reads all inputs: what is wrong with one is invalid, with its place, before anything is made or
   // spent. Their number.
@@ -92,10 +78,8 @@ class Batch final {
   [[nodiscard]] base::Result<BatchEstimate> estimate() const;
 
   using Watch = std::function<void(const BatchProgress&)>;
-  // After `check`. Blocks; `watch` is called on this thread about five times a second. `reader` is
-  // used on this thread only.
-  [[nodiscard]] base::Result<BatchReport> run(Engine& engine, db::Connection& reader,
-                                              const Watch& watch);
+  // After `check`. Blocks; `watch` is called on this thread about five times a second.
+  [[nodiscard]] base::Result<BatchReport> run(const Watch& watch);
   // Ends `run` before its end: sessions pause after their present step, or at once. Any thread.
   void pause(bool at_once);
 
@@ -103,51 +87,35 @@ class Batch final {
   // A session to be performed next.
   struct Ready {
     Id session = 0;
-    bool is_new = false;
-  };
-  struct InFlight {
-    double cost_before = 0;  // what earlier runs spent on it
+    double spent_usd = 0;  // by earlier runs
   };
 
-  [[nodiscard]] CastingCall call_of(const BatchInput& input) const;
-  [[nodiscard]] std::string identity() const;
-  [[nodiscard]] base::Result<void> check_price(const store::NewSession& session) const;
   [[nodiscard]] base::Result<void> open_output();
   [[nodiscard]] base::Result<void> check_lines() const;
   [[nodiscard]] base::Result<std::optional<std::string>> line_of(std::int64_t number) const;
   [[nodiscard]] base::Result<void> write_lines(std::int64_t through);
   [[nodiscard]] base::Result<void> read_more();
-  [[nodiscard]] base::Result<void> sort_in(
-      BatchInput input, std::vector<std::pair<BatchInput, store::NewSession>>& fresh);
-  [[nodiscard]] base::Result<void> make(
-      const std::vector<std::pair<BatchInput, store::NewSession>>& fresh);
+  void sort_in(const PlacedInput& input);
   [[nodiscard]] base::Result<void> start_some();
   [[nodiscard]] bool may_afford_another() const;
   [[nodiscard]] base::Result<void> take_ended();
-  [[nodiscard]] base::Result<void> take(const Outcome& outcome);
+  [[nodiscard]] base::Result<void> take(const StoppedSession& stopped);
   [[nodiscard]] base::Result<void> give_lines();
   [[nodiscard]] base::Result<void> write_failures(BatchReport& report);
   [[nodiscard]] BatchProgress progress() const;
   void stop(BatchReport::Ending why);
   [[nodiscard]] base::Result<void> loop(const Watch& watch);
-  void drain();
 
   const BatchOptions options_;
-  const ProfileSource profiles_;
-  const RoleSource roles_;
-  const ProviderSource providers_;
+  BatchPlace& place_;
 
   // Those of the run.
-  Engine* engine_ = nullptr;
-  db::Connection* reader_ = nullptr;
-  mutable FlowCache flows_;
-  std::shared_ptr<const PerformableFlow> flow_;  // keeps it in the cache
   Id batch_ = 0;
   std::optional<BatchOutput> output_;
   std::optional<BatchInputs> inputs_;
   bool inputs_end_ = false;
   std::deque<Ready> ready_;
-  std::map<Id, InFlight> in_flight_;
+  std::map<Id, double> in_flight_;       // with what earlier runs spent on each
   std::vector<Id> finished_;             // without a line so far
   std::map<Id, std::string> not_begun_;  // sessions that could not be performed, and why; bounded
   std::int64_t total_ = 0;
@@ -164,10 +132,7 @@ class Batch final {
   base::SteadyTime flushed_;
   std::optional<BatchReport::Ending> stopping_;
 
-  std::mutex mutex_;  // guards the rest
-  std::condition_variable changed_;
-  std::vector<Outcome> outcomes_;
-  int pauses_ = 0;  // 1: after the present steps; 2: at once
+  std::atomic<int> pauses_ = 0;  // 1: after the present steps; 2: at once
 };
 
 }  // namespace tertulia::engine

@@ -106,7 +106,7 @@ base::Result<std::optional<BatchInput>> BatchInputs::next() {
   } while (is_blank(line));
   const std::int64_t at = line_;
   if (!is_csv_) {
-    auto input = from_json(line);
+    auto input = from_line(line);
     if (!input) return input.error();
     return std::optional<BatchInput>(*std::move(input));
   }
@@ -119,8 +119,12 @@ base::Result<std::optional<BatchInput>> BatchInputs::next() {
 
 base::Error BatchInputs::error(std::int64_t line, std::string what, std::string remedy) const {
   return {.code = base::Code::invalid,
-          .message = fmt::format("{}:{}: {}", path_, line, what),
+          .message = fmt::format("{}: {}", place(line), what),
           .remedy = std::move(remedy)};
+}
+
+std::string BatchInputs::place(std::int64_t line) const {
+  return fmt::format("{}:{}", path_, line);
 }
 
 base::Result<bool> BatchInputs::read_line(std::string& line) {
@@ -141,20 +145,30 @@ base::Result<bool> BatchInputs::read_line(std::string& line) {
   return true;
 }
 
-base::Result<BatchInput> BatchInputs::from_json(const std::string& line) const {
+base::Result<BatchInput> BatchInputs::from_line(const std::string& line) const {
   auto parsed = base::parse_json(line);
   if (!parsed) return error(line_, parsed.error().message);
   const json::object* object = parsed->if_object();
   if (object == nullptr)
     return error(line_, "an input is a JSON object",
                  "such as {\"id\": \"a1\", \"topic\": \"Tea or coffee?\"}");
-  BatchInput input{.id = std::to_string(line_), .line = line_};
-  for (const auto& member : *object) {
+  auto input = BatchInput::from_json(*object, false);
+  if (!input) return input.error().in(place(line_));
+  if (input->id.empty()) input->id = std::to_string(line_);
+  input->line = line_;
+  input->place = place(line_);
+  return input;
+}
+
+base::Result<BatchInput> BatchInput::from_json(const json::object& object, bool of_request) {
+  BatchInput input;
+  for (const auto& member : object) {
     const std::string key(member.key());
     const json::value& value = member.value();
     const auto wrong = [&](std::string_view expected) {
-      return error(line_, fmt::format("{}: expected {}, found {}", key, expected,
-                                      base::shorten(base::to_text(value), 60)));
+      return base::Error{.code = base::Code::invalid,
+                         .message = fmt::format("{}: expected {}, found {}", key, expected,
+                                                base::shorten(base::to_text(value), 60))};
     };
     if (key == "id") {
       if (value.is_int64()) {
@@ -179,12 +193,39 @@ base::Result<BatchInput> BatchInputs::from_json(const std::string& line) const {
         if (!role.value().is_string()) return wrong("an object of stored roles by reference");
         input.cast[role.key()] = std::string(role.value().get_string());
       }
+    } else if (of_request && key == "place") {
+      if (!value.is_string()) return wrong("a text");
+      input.place = value.get_string();
+    } else if (of_request && key == "texts") {
+      if (!value.is_object()) return wrong("an object of texts");
+      for (const auto& variable : value.get_object()) {
+        if (!variable.value().is_string()) return wrong("an object of texts");
+        input.written[variable.key()] = std::string(variable.value().get_string());
+      }
     } else {
-      return error(line_, unknown("member", key, members()),
-                   fmt::format("known are {}", fmt::join(members(), ", ")));
+      return base::Error{.code = base::Code::invalid,
+                         .message = unknown("member", key, members()),
+                         .remedy = fmt::format("known are {}", fmt::join(members(), ", "))};
     }
   }
   return input;
+}
+
+json::object BatchInput::to_json() const {
+  const auto texts_of = [](const std::map<std::string, std::string>& pairs) {
+    json::object out;
+    for (const auto& [name, text] : pairs) out[name] = text;
+    return out;
+  };
+  json::object out;
+  out["id"] = id;
+  if (!place.empty()) out["place"] = place;
+  if (topic) out["topic"] = *topic;
+  if (!vars.empty()) out["vars"] = vars;
+  if (!written.empty()) out["texts"] = texts_of(written);
+  if (!cast.empty()) out["cast"] = texts_of(cast);
+  if (seed) out["seed"] = *seed;
+  return out;
 }
 
 base::Result<std::vector<std::string>> BatchInputs::record(std::string line) {
@@ -262,7 +303,7 @@ base::Result<BatchInput> BatchInputs::from_record(std::int64_t at,
                  fmt::format("the first line names {} columns, this one has {}", columns_.size(),
                              fields.size()),
                  "a comma within a field wants quotes around it");
-  BatchInput input{.id = std::to_string(at), .line = at};
+  BatchInput input{.id = std::to_string(at), .line = at, .place = place(at)};
   for (std::size_t i = 0; i < fields.size(); ++i) {
     const std::string& name = columns_[i];
     std::string& text = fields[i];

@@ -24,12 +24,21 @@ namespace tertulia::engine {
 
 struct BatchInput {
   std::string id;
-  std::int64_t line = 0;  // where it begins, from 1
+  std::int64_t line = 0;   // where it begins, from 1
+  std::string place = {};  // FILE:LINE, for errors
   std::optional<std::string> topic = {};
   base::json::object vars = {};                     // JSON as it was given
   std::map<std::string, std::string> written = {};  // variables as a CSV has them
   std::map<std::string, std::string> cast = {};     // role reference -> name of a stored role
   std::optional<std::int64_t> seed = {};
+
+  // From an input's members, as a file of JSON Lines has them; `of_request`: as a request to a
+  // server does, with `texts`, which are variables as a CSV has them, and `place`. An id may be
+  // left out.
+  [[nodiscard]] static base::Result<BatchInput> from_json(const base::json::object& object,
+                                                          bool of_request);
+  // As a request has it: from_json gives the same input.
+  [[nodiscard]] base::json::object to_json() const;
 
   // Of all that makes its session: two inputs of one digest are the same.
   [[nodiscard]] std::string sha256() const;
@@ -55,7 +64,8 @@ class BatchInputs final {
                                   std::string remedy = {}) const;
   // The next line without its end; false at the end of the file.
   [[nodiscard]] base::Result<bool> read_line(std::string& line);
-  [[nodiscard]] base::Result<BatchInput> from_json(const std::string& line) const;
+  [[nodiscard]] base::Result<BatchInput> from_line(const std::string& line) const;
+  [[nodiscard]] std::string place(std::int64_t line) const;
   // The fields of a record that begins with `line`; reads on where a quote spans lines.
   [[nodiscard]] base::Result<std::vector<std::string>> record(std::string line);
   [[nodiscard]] base::Result<void> read_header();

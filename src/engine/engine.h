@@ -73,6 +73,9 @@ class Engine final {
   // The same without waiting for the claim: what keeps the session from being performed comes as
   // the outcome's error. Claims that wait share a transaction.
   void perform_soon(model::Id session, Wish wish, Performance::Ended ended);
+  // The same, and tells of the claim, too, once: whether the session is performed now, or why not.
+  using Begun = std::function<void(const base::Result<void>&)>;
+  void perform_soon(model::Id session, Wish wish, Begun begun, Performance::Ended ended);
   // As perform, and waits for the end.
   [[nodiscard]] base::Result<Outcome> perform_and_wait(model::Id session, Wish wish);
 
@@ -110,8 +113,6 @@ class Engine final {
     std::int64_t last_event = 0;
     std::optional<Waiting> waiting;
   };
-  using Begun = std::function<void(const base::Result<void>&)>;
-  void perform_soon(model::Id session, Wish wish, Begun begun, Performance::Ended ended);
   [[nodiscard]] base::Result<Taken> take(db::Connection& connection, model::Id session,
                                          const Wish& wish);
   // Is the session this engine's to claim? False where it performs it already.

@@ -76,6 +76,10 @@ bool is_passing(const Reply& reply) {
   return reply.status == 429 || ((reply.status == 502 || reply.status == 504) && code.empty());
 }
 
+bool has_key(const Ask& ask) {
+  return ask.method == "POST" && ask.is_keyed && !ask.is_repeatable;
+}
+
 milliseconds wished_wait(const Reply& reply, int repetition) {
   std::int64_t seconds = 0;
   const std::string& text = reply.retry_after;
@@ -141,7 +145,7 @@ void* ApiClient::set_up(void* easy, const Ask& ask) const {
   add("Expect:");
   if (!address_.token.empty()) add("Authorization: Bearer " + address_.token);
   if (!ask.accept.empty()) add("Accept: " + ask.accept);
-  if (ask.method == "POST" && ask.is_keyed) add("Idempotency-Key: " + ask.key);
+  if (has_key(ask)) add("Idempotency-Key: " + ask.key);
   if (!ask.body.empty()) {
     add("Content-Type: " + ask.content_type);
     curl_easy_setopt(easy, CURLOPT_POSTFIELDS, ask.body.data());
@@ -247,8 +251,9 @@ base::Error ApiClient::refusal(const Reply& reply) const {
 
 base::Result<Reply> ApiClient::send(const Ask& asked) const {
   Ask ask = asked;
-  if (ask.method == "POST" && ask.is_keyed && ask.key.empty()) ask.key = fresh_key();
-  const bool is_repeatable = ask.method != "DELETE" && (ask.method != "POST" || ask.is_keyed);
+  if (has_key(ask) && ask.key.empty()) ask.key = fresh_key();
+  const bool is_repeatable =
+      ask.method != "DELETE" && (ask.method != "POST" || ask.is_keyed || ask.is_repeatable);
   const auto end = steady_clock::now() + options_.patience;
   for (int repetition = 0;; ++repetition) {
     const bool was_known = has_answered_;

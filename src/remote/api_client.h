@@ -29,8 +29,9 @@ struct Ask {
   std::string body = {};
   std::string content_type = "application/json";
   std::string accept = {};
-  std::string key = {};  // the Idempotency-Key of a POST; empty: a fresh one
-  bool is_keyed = true;  // false: a POST that the API does not take a key for
+  std::string key = {};        // the Idempotency-Key of a POST; empty: a fresh one
+  bool is_keyed = true;        // false: a POST that the API does not take a key for
+  bool is_repeatable = false;  // a POST that does no more when it is sent twice; it has no key
 };
 
 struct Reply {

@@ -48,6 +48,21 @@ base::Result<void> write(const Api& api,
   return done;
 }
 
+std::vector<std::string> words_of(std::string_view list) {
+  std::vector<std::string> words;
+  while (!list.empty()) {
+    const std::string_view word = list.substr(0, list.find(','));
+    list.remove_prefix(std::min(list.size(), word.size() + 1));
+    if (!word.empty()) words.emplace_back(word);
+  }
+  return words;
+}
+
+std::string query_of(const Request& request, std::string_view name) {
+  const auto found = request.query.find(name);
+  return found == request.query.end() ? std::string() : found->second;
+}
+
 std::vector<Parameter> page_parameters(std::vector<Parameter> more) {
   more.push_back({"limit", "integer", "how many at most, 1 to 1000; 50 where not said"});
   more.push_back({"cursor", "integer", "next_cursor of the page before"});

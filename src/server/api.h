@@ -41,6 +41,7 @@ void add_health_routes(Router& router, const Api& api);
 void add_flow_routes(Router& router, const Api& api);
 void add_role_routes(Router& router, const Api& api);
 void add_session_routes(Router& router, const Api& api);
+void add_batch_routes(Router& router, const Api& api);
 void add_steering_routes(Router& router, const Api& api);
 void add_record_routes(Router& router, const Api& api);
 void add_event_routes(Router& router, const Api& api);
@@ -69,6 +70,11 @@ template <class Json>
   if (!result) return problem(result.error());
   return json_response(base::json::value(*std::move(result)), status);
 }
+
+// A query's list: "a,b" is two words.
+[[nodiscard]] std::vector<std::string> words_of(std::string_view list);
+// A query's member; empty where it is not there.
+[[nodiscard]] std::string query_of(const Request& request, std::string_view name);
 
 // The query parameters of lists.
 [[nodiscard]] std::vector<Parameter> page_parameters(std::vector<Parameter> more = {});

@@ -79,6 +79,33 @@ constexpr std::array kSchemas = {
     ShortSchema{"Stats",
                 "total:StatsLine by_flow:[StatsLine] by_role:[StatsLine] by_model:[StatsLine] "
                 "by_status:[StatsLine]"},
+    // Batches.
+    ShortSchema{"BatchInput",
+                "id:str place?:str topic?:str vars?:object texts?:object cast?:object seed?:int"},
+    ShortSchema{"BatchCheck",
+                "flow:str flow_version?:int model?:str inputs:[BatchInput] needs_price?:bool "
+                "estimate?:bool"},
+    ShortSchema{"BatchEstimate", "calls:num prompt_tokens:num completion_tokens:num cost_usd?:num"},
+    ShortSchema{"BatchChecked", "ok:bool estimate?:BatchEstimate"},
+    ShortSchema{"NewBatch", "flow:str flow_version?:int model?:str source:str name?:str"},
+    ShortSchema{"Batch",
+                "id:int name:str flow:str flow_version:int results:int model_calls:int "
+                "prompt_tokens:int completion_tokens:int cost_usd?:num created_at:time"},
+    ShortSchema{"BatchInputs", "model?:str inputs:[BatchInput]"},
+    ShortSchema{"PlacedInput", "id:str has_result:bool session?:int status:str spent_usd:num"},
+    ShortSchema{"PlacedInputs", "items:[PlacedInput]"},
+    ShortSchema{"BatchSessions", "sessions:[int]"},
+    ShortSchema{"BatchPause", "sessions:[int] now?:bool"},
+    ShortSchema{"RefusedSession", "session:int code:str message:str"},
+    ShortSchema{"RefusedSessions", "refused:[RefusedSession]"},
+    ShortSchema{"StoppedSession",
+                "session:int status:str stop_reason?:str reason?:str spent_usd?:num"},
+    ShortSchema{"StoppedSessions", "items:[StoppedSession]"},
+    ShortSchema{"BatchResults", "results:int"},
+    ShortSchema{"BatchResult", "line:int input:str text:str|null"},
+    ShortSchema{"OpenInput",
+                "number:int id:str session:int status:str stop_reason?:str reason?:str"},
+    // Going on.
     ShortSchema{"GoOn", "limits?:Limits"}, ShortSchema{"WhichStep", "order?:int"},
     ShortSchema{"Answer", "text?:str choice?:str order?:int"},
     ShortSchema{"PauseWish", "now?:bool"},
@@ -135,7 +162,7 @@ constexpr std::array kSchemas = {
     ShortSchema{"OpenAiModels", "object:str data:[OpenAiModel]"}};
 
 // Lists: {items, next_cursor}.
-constexpr std::array<std::pair<std::string_view, std::string_view>, 10> kPages = {{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 12> kPages = {{
     {"RolePage", "Role"},
     {"FlowPage", "FlowItem"},
     {"FlowVersionPage", "FlowVersion"},
@@ -146,6 +173,8 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 10> kPages =
     {"FoundPage", "FoundMessage"},
     {"ModelPage", "Model"},
     {"TokenPage", "Token"},
+    {"BatchResultPage", "BatchResult"},
+    {"OpenInputPage", "OpenInput"},
 }};
 
 json::object of_type(std::string_view type) {

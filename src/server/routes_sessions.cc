@@ -21,24 +21,9 @@ namespace {
 
 constexpr std::size_t kMostSelected = 10'000;
 
-std::vector<std::string> words_of(std::string_view list) {
-  std::vector<std::string> words;
-  while (!list.empty()) {
-    const std::string_view word = list.substr(0, list.find(','));
-    list.remove_prefix(std::min(list.size(), word.size() + 1));
-    if (!word.empty()) words.emplace_back(word);
-  }
-  return words;
-}
-
-std::string query(const Request& request, std::string_view name) {
-  const auto found = request.query.find(name);
-  return found == request.query.end() ? std::string() : found->second;
-}
-
 base::Result<service::SessionSelection> selection_of(const Request& request) {
   service::SessionSelection selection;
-  for (const std::string& word : words_of(query(request, "ids"))) {
+  for (const std::string& word : words_of(query_of(request, "ids"))) {
     const auto id = parse_id(word);
     if (!id || selection.ids.size() == kMostSelected)
       return base::Error{
@@ -47,10 +32,10 @@ base::Result<service::SessionSelection> selection_of(const Request& request) {
                         : fmt::format("ids has '{}', which is no session's id", word)};
     selection.ids.push_back(*id);
   }
-  selection.statuses = words_of(query(request, "status"));
-  selection.flow = query(request, "flow");
-  selection.older_than = query(request, "older_than");
-  if (const std::string batch = query(request, "batch"); !batch.empty()) {
+  selection.statuses = words_of(query_of(request, "status"));
+  selection.flow = query_of(request, "flow");
+  selection.older_than = query_of(request, "older_than");
+  if (const std::string batch = query_of(request, "batch"); !batch.empty()) {
     const auto id = parse_id(batch);
     if (!id)
       return base::Error{.code = base::Code::invalid,
@@ -100,9 +85,10 @@ Response list(const Request& request, Desk& desk) {
   if (!filter) return problem(filter.error());
   store::SessionPage wanted{
       .filter = *std::move(filter), .below = wish->cursor, .limit = wish->limit};
-  if (std::string topic = query(request, "topic"); !topic.empty()) wanted.topic = std::move(topic);
+  if (std::string topic = query_of(request, "topic"); !topic.empty())
+    wanted.topic = std::move(topic);
   for (const char* name : {"created_from", "created_before"}) {
-    const std::string text = query(request, name);
+    const std::string text = query_of(request, name);
     if (text.empty()) continue;
     const auto time = base::parse_iso8601(text);
     if (!time)

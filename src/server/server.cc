@@ -161,7 +161,7 @@ base::Result<std::unique_ptr<Server>> Server::start(ServerOptions options) {
           .metrics = [&all](db::Connection* from) { return all.render_metrics(from); },
           .submit = [&all](Workers::Job job) { return all.workers->submit(std::move(job)); }});
   for (const auto add : {add_health_routes, add_flow_routes, add_role_routes, add_session_routes,
-                         add_steering_routes, add_record_routes, add_event_routes,
+                         add_batch_routes, add_steering_routes, add_record_routes, add_event_routes,
                          add_system_routes, add_openai_routes})
     add(all.router, *all.api);
 

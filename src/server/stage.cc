@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <future>
+
 #include "base/log.h"
 #include "store/leases.h"
 #include "store/sessions.h"
@@ -34,6 +36,22 @@ Stage::Stage(engine::Engine& engine, std::function<void()> on_storage_trouble)
 base::Result<void> Stage::begin(model::Id session, engine::Wish wish) {
   return engine_.perform(session, std::move(wish),
                          [this](const engine::Outcome& outcome) { on_ended(outcome); });
+}
+
+std::vector<base::Result<void>> Stage::begin_all(const std::vector<model::Id>& sessions) {
+  std::vector<std::promise<base::Result<void>>> claims(sessions.size());
+  for (std::size_t i = 0; i < sessions.size(); ++i)
+    engine_.perform_soon(
+        sessions[i], {},
+        [&claim = claims[i]](const base::Result<void>& begun) { claim.set_value(begun); },
+        [this](const engine::Outcome& outcome) { on_ended(outcome); });
+  std::vector<base::Result<void>> begun;
+  begun.reserve(sessions.size());
+  for (std::size_t i = 0; i < sessions.size(); ++i) {
+    begun.push_back(claims[i].get_future().get());
+    if (!begun.back() && engine_.performs(sessions[i])) begun.back() = {};
+  }
+  return begun;
 }
 
 void Stage::let_end(db::Connection& reader, model::Id session) {

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <optional>
 #include <set>
+#include <vector>
 
 #include "base/result.h"
 #include "engine/engine.h"
@@ -22,6 +23,10 @@ class Stage final {
 
   // Begins to perform; returns when the session is claimed, or says why it is not.
   [[nodiscard]] base::Result<void> begin(model::Id session, engine::Wish wish);
+
+  // Begins many, whose claims share transactions; returns when each is claimed or is not: how that
+  // went, in their order. One that this engine performs already is not begun again, and is well.
+  [[nodiscard]] std::vector<base::Result<void>> begin_all(const std::vector<model::Id>& sessions);
 
   // A session that is told to have paused or ended is this engine's for a moment longer: waits
   // until that is over, so that who goes on at once is not told that somebody else does.

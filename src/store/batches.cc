@@ -11,6 +11,15 @@ base::Result<std::optional<model::Batch>> find_batch(db::Connection& connection,
   return read_one<model::Batch>(connection, sql::select_batch, std::vector{param(identity)});
 }
 
+base::Result<model::Batch> load_batch(db::Connection& connection, Id batch) {
+  auto found =
+      read_one<model::Batch>(connection, sql::select_batch_by_id, std::vector{param(batch)});
+  if (!found) return found.error();
+  if (*found) return **std::move(found);
+  return base::Error{.code = base::Code::not_found,
+                     .message = fmt::format("there is no batch {}", batch)};
+}
+
 base::Result<model::Batch> find_or_make_batch(db::Connection& connection, const NewBatch& wanted) {
   auto transaction = db::Transaction::begin(connection);
   if (!transaction) return transaction.error();

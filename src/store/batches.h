@@ -26,6 +26,9 @@ struct NewBatch {
 [[nodiscard]] base::Result<std::optional<model::Batch>> find_batch(db::Connection& connection,
                                                                    const std::string& identity);
 
+// not_found names the id.
+[[nodiscard]] base::Result<model::Batch> load_batch(db::Connection& connection, Id batch);
+
 struct BatchInputState {
   model::BatchInput input;
   std::optional<model::SessionStatus> status;  // of its session, if it has one
@@ -36,7 +39,7 @@ struct BatchInputState {
 // `session_id` and `created_at` are read too. Conflict where the input has a session or a result.
 [[nodiscard]] base::Result<void> tie_batch_input(db::Connection& connection,
                                                  const model::BatchInput& input);
-// Gives the session's input the next line, unless it has one.
+// Gives the session's input the next line, unless it has one or the session is not finished.
 [[nodiscard]] base::Result<void> assign_batch_line(db::Connection& connection, Id batch,
                                                    Id session);
 // How many lines are assigned: they are 1 to this.

@@ -80,8 +80,10 @@ class Transfer final {
 
 }  // namespace
 
-Serving::Serving(const World& world, const std::vector<std::string>& arguments) {
-  std::vector<std::string> all = {"--json", "serve", "--listen", "127.0.0.1:0"};
+Serving::Serving(const World& world, const std::vector<std::string>& arguments,
+                 std::uint16_t port) {
+  std::vector<std::string> all = {"--json", "serve", "--listen",
+                                  "127.0.0.1:" + std::to_string(port)};
   all.insert(all.end(), arguments.begin(), arguments.end());
   running_ = std::make_unique<Running>(world.start(all));
   const auto line = running_->line();

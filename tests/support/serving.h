@@ -3,6 +3,7 @@
 // one that does not fit fails the test.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
@@ -21,9 +22,11 @@ struct Answer {
 
 class Serving final {
  public:
-  // Starts it in the world, with these arguments after `serve`; returns when it serves.
+  // Starts it in the world, with these arguments after `serve`; returns when it serves. Its port is
+  // a free one, unless it is to be that of a server before.
   explicit Serving(const World& world,
-                   const std::vector<std::string>& arguments = {"--model", "rehearsal"});
+                   const std::vector<std::string>& arguments = {"--model", "rehearsal"},
+                   std::uint16_t port = 0);
   ~Serving();
   Serving(const Serving&) = delete;
   Serving& operator=(const Serving&) = delete;

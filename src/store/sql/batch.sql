@@ -8,6 +8,9 @@ ON CONFLICT (identity) DO NOTHING;
 -- name: select_batch
 SELECT * FROM batches WHERE identity = $1;
 
+-- name: select_batch_by_id
+SELECT * FROM batches WHERE id = $1;
+
 -- name: select_batch_input
 SELECT b.*, s.status AS session_status
 FROM batch_inputs b LEFT JOIN sessions s ON s.id = b.session_id
@@ -28,7 +31,8 @@ UPDATE batch_inputs
 SET line = (SELECT coalesce(max(o.line), 0) + 1
             FROM batch_inputs o
             WHERE o.batch_id = $1 AND o.line IS NOT NULL)  -- or the index could not be used
-WHERE batch_id = $1 AND session_id = $2 AND line IS NULL;
+WHERE batch_id = $1 AND session_id = $2 AND line IS NULL
+  AND EXISTS (SELECT 1 FROM sessions s WHERE s.id = $2 AND s.status = 'finished');
 
 -- name: count_batch_lines
 SELECT coalesce(max(line), 0) AS lines
