@@ -26,12 +26,12 @@ RoleSource remembering(RoleSource roles) {
 }
 
 base::Error no_price(const std::string& profile) {
-  return {.code = base::Code::invalid,
-          .message = fmt::format("a limit on cost needs a price, and the profile {} has none",
-                                 profile),
-          .remedy =
-              "give it one in the configuration: price: { input: 0.25, output: 2.00 }, in US "
-              "dollars a million tokens"};
+  return {
+      .code = base::Code::invalid,
+      .message = fmt::format("a limit on cost needs a price, and the profile {} has none", profile),
+      .remedy =
+          "give it one in the configuration: price: { input: 0.25, output: 2.00 }, in US "
+          "dollars a million tokens"};
 }
 
 base::Result<void> check_price(const store::NewSession& session) {

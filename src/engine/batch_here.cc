@@ -50,8 +50,7 @@ base::Result<BatchStanding> BatchHere::open(const std::string& inputs, const std
   auto engine = engine_source_();
   if (!engine) return engine.error();
   engine_ = *engine;
-  auto batch =
-      BatchSessions::find_or_make(engine_->writer(), reader_, casting_, inputs, name);
+  auto batch = BatchSessions::find_or_make(engine_->writer(), reader_, casting_, inputs, name);
   if (!batch) return batch.error();
   batch_ = batch->id;
   sessions_.emplace(engine_->writer(), reader_, flows_, batch_);

@@ -1,6 +1,6 @@
 // BatchPlace is where the sessions of a batch are kept and performed: this process, with its engine
-// (batch_here.h), or a server (remote/server_batch.h). The batch (batch.h) says which of them, when,
-// and what becomes of the results.
+// (batch_here.h), or a server (remote/server_batch.h). The batch (batch.h) says which of them,
+// when, and what becomes of the results.
 //
 // `check` and `estimate` come before `open`, all else after it. One thread at a time; `wake` from
 // any. Whatever the database or the server is not able to do is an error that ends the batch.
@@ -54,7 +54,8 @@ struct StoppedSession {
   std::optional<base::Error> error;  // it could not be performed; its status says nothing then
 };
 
-// A result: the line's number, whose it is, and the line; without one where its session was deleted.
+// A result: the line's number, whose it is, and the line; without one where its session was
+// deleted.
 struct ResultLine {
   std::int64_t number = 0;
   std::string input;

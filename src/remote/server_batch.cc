@@ -220,8 +220,7 @@ base::Result<void> ServerBatch::begin(const std::vector<Id>& sessions) {
     }
     StoppedSession refused;
     refused.session = integer_at(*each, "session");
-    refused.error =
-        base::Error{.code = base::Code::invalid, .message = text_at(*each, "message")};
+    refused.error = base::Error{.code = base::Code::invalid, .message = text_at(*each, "message")};
     performed_.erase(refused.session);
     refused_.push_back(std::move(refused));
   }
@@ -235,13 +234,13 @@ base::Result<std::vector<StoppedSession>> ServerBatch::take_stopped() {
   if (!told) return told.error();
   std::vector<Id> dropped;
   for (const json::object* each : objects_at(*told, "items")) {
-    StoppedSession one{.session = integer_at(*each, "session"),
-                       .status = status_at(*each),
-                       .stop_reason =
-                           model::from_text<model::StopReason>(text_at(*each, "stop_reason")),
-                       .reason = text_at(*each, "reason"),
-                       .spent_usd = number_at(*each, "spent_usd"),
-                       .error = {}};
+    StoppedSession one{
+        .session = integer_at(*each, "session"),
+        .status = status_at(*each),
+        .stop_reason = model::from_text<model::StopReason>(text_at(*each, "stop_reason")),
+        .reason = text_at(*each, "reason"),
+        .spent_usd = number_at(*each, "spent_usd"),
+        .error = {}};
     const auto found = performed_.find(one.session);
     if (found == performed_.end()) continue;
     // One that is not to go on is left as the server's end left it.
@@ -334,13 +333,13 @@ base::Result<std::vector<store::OpenBatchInput>> ServerBatch::open_inputs(Id aft
   if (!told) return told.error();
   std::vector<store::OpenBatchInput> inputs;
   for (const json::object* each : objects_at(*told, "items"))
-    inputs.push_back({.id = integer_at(*each, "number"),
-                      .input_id = text_at(*each, "id"),
-                      .session_id = integer_at(*each, "session"),
-                      .status = status_at(*each),
-                      .stop_reason =
-                          model::from_text<model::StopReason>(text_at(*each, "stop_reason")),
-                      .error_reason = text_at(*each, "reason")});
+    inputs.push_back(
+        {.id = integer_at(*each, "number"),
+         .input_id = text_at(*each, "id"),
+         .session_id = integer_at(*each, "session"),
+         .status = status_at(*each),
+         .stop_reason = model::from_text<model::StopReason>(text_at(*each, "stop_reason")),
+         .error_reason = text_at(*each, "reason")});
   return inputs;
 }
 

@@ -1,6 +1,6 @@
-// ServerBatch performs a batch at a server, over its HTTP API (/api/v1/batches). The inputs are this
-// side's, and so is how many sessions are in flight; the server keeps what has become of each. It
-// may go away and come back: sessions that it dropped are begun again.
+// ServerBatch performs a batch at a server, over its HTTP API (/api/v1/batches). The inputs are
+// this side's, and so is how many sessions are in flight; the server keeps what has become of each.
+// It may go away and come back: sessions that it dropped are begun again.
 //
 // Borrows the client.
 #pragma once

@@ -57,6 +57,11 @@ void Body::mistake(std::string_view name, std::string detail) {
   mistakes_.push_back({name.empty() ? pointer_ : pointer_to(pointer_, name), std::move(detail)});
 }
 
+void Body::mistake(std::string_view name, std::size_t element, std::string detail) {
+  mistakes_.push_back(
+      {fmt::format("{}/{}", pointer_to(pointer_, name), element), std::move(detail)});
+}
+
 std::optional<std::string> Body::text(std::string_view name) {
   const json::value* value = find(name);
   if (value == nullptr) return {};

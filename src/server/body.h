@@ -34,6 +34,8 @@ class Body final {
   void take(const Body& part);
 
   void mistake(std::string_view name, std::string detail);
+  // In one element of an array.
+  void mistake(std::string_view name, std::size_t element, std::string detail);
   // The answer to a body with mistakes (400 where it is no JSON object, else 422), after all
   // members were asked for; nothing where it has none.
   [[nodiscard]] std::optional<Response> refusal();

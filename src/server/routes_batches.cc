@@ -25,7 +25,7 @@ using engine::BatchCasting;
 using engine::BatchInput;
 using model::Id;
 
-constexpr std::size_t kMostInputs = 1'000;    // of one request
+constexpr std::size_t kMostInputs = 1'000;  // of one request
 constexpr std::size_t kMostSessions = 10'000;
 constexpr std::size_t kMaxBody = std::size_t{16} << 20;  // an input may have 4 MB
 
@@ -78,8 +78,8 @@ base::Result<Casting> casting_of(const Api& api, Desk& desk, service::StoredFlow
   call.flow_template_id = flow->saved.version.flow_template_id;
   call.version = &flow->saved.version;
   call.profile = model;
-  auto casting = BatchCasting::make(std::move(call), api.profiles,
-                                    service::roles_of(*desk.reader), api.providers);
+  auto casting = BatchCasting::make(std::move(call), api.profiles, service::roles_of(*desk.reader),
+                                    api.providers);
   if (!casting) return casting.error();
   return Casting{std::move(flow), *std::move(casting)};
 }
@@ -100,16 +100,17 @@ std::vector<BatchInput> inputs_of(Body& body) {
     return inputs;
   }
   for (const json::value& each : list->get_array()) {
-    const std::string at = fmt::format("input {}", inputs.size());
-    auto input = each.is_object() ? BatchInput::from_json(each.get_object(), true)
-                                  : base::Result<BatchInput>(base::Error{
-                                        .code = base::Code::invalid,
-                                        .message = "an input is an object"});
-    if (!input) {
-      body.mistake("inputs", fmt::format("{}: {}", at, input.error().message));
+    const std::size_t at = inputs.size();
+    if (!each.is_object()) {
+      body.mistake("inputs", at, "an object is wanted here");
       return inputs;
     }
-    if (input->id.empty()) body.mistake("inputs", at + ": an id is wanted");
+    auto input = BatchInput::from_json(each.get_object(), true);
+    if (!input) {
+      body.mistake("inputs", at, input.error().message);
+      return inputs;
+    }
+    if (input->id.empty()) body.mistake("inputs", at, "it has no id");
     if (input->place.empty()) input->place = fmt::format("input '{}'", input->id);
     inputs.push_back(*std::move(input));
   }
@@ -224,8 +225,7 @@ Response find_or_make(const Api& api, const Request& request, Desk& desk) {
   if (!found) return problem(found.error());
   auto batch = store::load_batch(*desk.reader, found->id);
   if (!batch) return problem(batch.error());
-  Response response =
-      respond_with(batch_json(api, desk, *batch), found->is_new ? 201 : 200);
+  Response response = respond_with(batch_json(api, desk, *batch), found->is_new ? 201 : 200);
   response.fields.emplace_back("Location", fmt::format("/api/v1/batches/{}", found->id));
   return response;
 }
@@ -264,6 +264,7 @@ Response begin(const Api& api, const Request& request, Desk& desk) {
   Body body(request.body);
   const auto sessions = sessions_of(body);
   if (auto refusal = body.refusal()) return *std::move(refusal);
+  for (const Id id : sessions) api.stage.let_end(*desk.reader, id);
   const auto begun = api.stage.begin_all(sessions);
   json::array refused;
   for (std::size_t i = 0; i < sessions.size(); ++i) {
@@ -362,8 +363,8 @@ Response list_open(const Api&, const Request& request, Desk& desk) {
   if (!batch) return problem(batch.error());
   auto wish = page_of(request);
   if (!wish) return problem(wish.error());
-  auto inputs = store::load_open_batch_inputs(*desk.reader, batch->id, wish->cursor.value_or(0),
-                                              wish->limit);
+  auto inputs =
+      store::load_open_batch_inputs(*desk.reader, batch->id, wish->cursor.value_or(0), wish->limit);
   if (!inputs) return problem(inputs.error());
   json::array items;
   for (const store::OpenBatchInput& each : *inputs) {
@@ -386,23 +387,27 @@ Response list_open(const Api&, const Request& request, Desk& desk) {
 void add_batch_routes(Router& router, const Api& api) {
   using Answer = Response (*)(const Api&, const Request&, Desk&);
   const auto by = [&api](Answer answer) -> Handler {
-    return [&api, answer](const Request& request, Desk& desk) {
-      return answer(api, request, desk);
-    };
+    return
+        [&api, answer](const Request& request, Desk& desk) { return answer(api, request, desk); };
   };
   router.add({.method = "POST",
               .path = "/api/v1/batches/check",
               .scope = Scope::run,
-              .summary = "Could sessions of a flow be made of these inputs? And what would they ask of their models",
+              .summary = "Could sessions of a flow be made of these inputs? And what would they "
+                         "ask of their models",
               .tag = "batches",
-              .request = "BatchCheck", .response = "BatchChecked", .max_body = kMaxBody,
+              .request = "BatchCheck",
+              .response = "BatchChecked",
+              .max_body = kMaxBody,
               .handler = by(check)});
   router.add({.method = "POST",
               .path = "/api/v1/batches",
               .scope = Scope::run,
               .summary = "Finds the batch of this flow, model, source and name, or makes it (201)",
               .tag = "batches",
-              .request = "NewBatch", .response = "Batch", .status = 201,
+              .request = "NewBatch",
+              .response = "Batch",
+              .status = 201,
               .handler = by(find_or_make)});
   router.add({.method = "GET",
               .path = "/api/v1/batches/{id}",
@@ -411,54 +416,67 @@ void add_batch_routes(Router& router, const Api& api) {
               .tag = "batches",
               .response = "Batch",
               .handler = by(show)});
-  router.add({.method = "POST",
-              .path = "/api/v1/batches/{id}/inputs",
-              .scope = Scope::run,
-              .summary = "Makes a session of each input that has none, and says what each has come to",
-              .tag = "batches",
-              .request = "BatchInputs", .response = "PlacedInputs", .max_body = kMaxBody,
-              .handler = by(place)});
+  router.add(
+      {.method = "POST",
+       .path = "/api/v1/batches/{id}/inputs",
+       .scope = Scope::run,
+       .summary = "Makes a session of each input that has none, and says what each has come to",
+       .tag = "batches",
+       .request = "BatchInputs",
+       .response = "PlacedInputs",
+       .max_body = kMaxBody,
+       .handler = by(place)});
   router.add({.method = "POST",
               .path = "/api/v1/batches/{id}/begin",
               .scope = Scope::run,
               .summary = "Begins sessions of the batch, or goes on with them",
               .tag = "batches",
-              .request = "BatchSessions", .response = "RefusedSessions", .status = 202,
+              .request = "BatchSessions",
+              .response = "RefusedSessions",
+              .status = 202,
               .handler = by(begin)});
   router.add({.method = "POST",
               .path = "/api/v1/batches/{id}/stopped",
               .scope = Scope::run,
               .summary = "Which of these sessions are not performed (any more), and why",
               .tag = "batches",
-              .request = "BatchSessions", .response = "StoppedSessions",
+              .request = "BatchSessions",
+              .response = "StoppedSessions",
               .handler = by(list_stopped)});
   router.add({.method = "POST",
               .path = "/api/v1/batches/{id}/pause",
               .scope = Scope::run,
               .summary = "Pauses these sessions after their present step, or now",
               .tag = "batches",
-              .request = "BatchPause", .status = 204,
+              .request = "BatchPause",
+              .status = 204,
               .handler = by(pause)});
-  router.add({.method = "POST",
-              .path = "/api/v1/batches/{id}/results",
-              .scope = Scope::run,
-              .summary = "Gives each of these sessions that is finished the next line of the results",
-              .tag = "batches",
-              .request = "BatchSessions", .response = "BatchResults",
-              .handler = by(give_lines)});
+  router.add(
+      {.method = "POST",
+       .path = "/api/v1/batches/{id}/results",
+       .scope = Scope::run,
+       .summary = "Gives each of these sessions that is finished the next line of the results",
+       .tag = "batches",
+       .request = "BatchSessions",
+       .response = "BatchResults",
+       .handler = by(give_lines)});
   router.add({.method = "GET",
               .path = "/api/v1/batches/{id}/results",
               .scope = Scope::read,
               .summary = "The results, a line each",
               .tag = "batches",
-              .query = page_parameters({{"format", "string", "jsonl, openai or sharegpt"}, {"as", "string", "the role that is the assistant"}, {"roles", "string", "whose words are kept, with commas"}}), .response = "BatchResultPage",
+              .query = page_parameters({{"format", "string", "jsonl, openai or sharegpt"},
+                                        {"as", "string", "the role that is the assistant"},
+                                        {"roles", "string", "whose words are kept, with commas"}}),
+              .response = "BatchResultPage",
               .handler = by(list_results)});
   router.add({.method = "GET",
               .path = "/api/v1/batches/{id}/open",
               .scope = Scope::read,
               .summary = "Inputs that have no result",
               .tag = "batches",
-              .query = page_parameters(), .response = "OpenInputPage",
+              .query = page_parameters(),
+              .response = "OpenInputPage",
               .handler = by(list_open)});
 }
 
