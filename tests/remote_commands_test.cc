@@ -227,6 +227,15 @@ TEST_P(RemoteCommands, ASessionGoesOnWhenTheServerComesBackAndNothingIsToldTwice
   }
 }
 
+TEST_P(RemoteCommands, APersonPlaysARoleThere) {
+  serve();
+  const Finished asked = both(
+      {"run", "panel-interview", "--seed", "7", "--model", "rehearsal", "--play", "candidate"});
+  EXPECT_EQ(asked.status, 5) << asked.err;
+  EXPECT_EQ(both({"session", "answer", "1", "I would ask first."}).status, 5);
+  EXPECT_EQ(both({"run", "panel-interview", "--model", "rehearsal", "--play", "nobody"}).status, 2);
+}
+
 TEST_P(RemoteCommands, CtrlCPausesTheSessionOnTheServer) {
   serve({"--model", "rehearsal?latency=60ms"});
   Running run = client_.start({"run", here_.write("flow.yaml", kTalkingFlow), "--json"});
@@ -349,7 +358,7 @@ TEST_F(RemoteAddress, WhatCannotWorkThereSaysSo) {
   EXPECT_THAT(nobody.err, HasSubstr("cannot be reached"));
   for (const Words& words : std::vector<Words>{{"db", "status"},
                                                {"token", "list"},
-                                               {"serve", "--model", "rehearsal"},
+                                               {"db", "verify"},
                                                {"model", "test", "rehearsal"},
                                                {"run", "debate", "--script", "x.yaml"},
                                                {"run", "debate", "--record", "x.jsonl"},
@@ -358,6 +367,13 @@ TEST_F(RemoteAddress, WhatCannotWorkThereSaysSo) {
     EXPECT_EQ(refused.status, 2) << words.front();
     EXPECT_THAT(refused.err, HasSubstr("not through a server")) << words.front();
   }
+  // To be a server oneself, another one is not needed.
+  EXPECT_THAT(run({"serve", "--model", "rehearsal", "--listen", "nowhere"},
+                  {{"TERTULIA_SERVER", "http://127.0.0.1:1"}})
+                  .err,
+              HasSubstr("nowhere"));
+  EXPECT_THAT(run({"serve", "--model", "rehearsal", "--server", "http://127.0.0.1:1"}).err,
+              HasSubstr("not through a server"));
   const Finished two =
       run({"session", "list", "--server", "http://127.0.0.1:1", "--db", client_.database});
   EXPECT_EQ(two.status, 2);

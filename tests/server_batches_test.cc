@@ -1,5 +1,5 @@
-// Batches over the HTTP API, on both engines: whatever is sent twice is done once, and what does not
-// fit changes nothing. What the command line makes of it: batch_test.cc.
+// Batches over the HTTP API, on both engines: whatever is sent twice is done once, and what does
+// not fit changes nothing. What the command line makes of it: batch_test.cc.
 #include "support/server_fixture.h"
 
 namespace tertulia::test {
@@ -63,7 +63,8 @@ TEST_P(ServerBatchesTest, FromItsInputsToItsResults) {
   EXPECT_EQ(results[0].at("input"), "b");
   EXPECT_EQ(results[1].at("line"), 2);
   EXPECT_THAT(std::string(results[0].at("text").as_string()), HasSubstr(R"("topic":"Coffee")"));
-  const json::object page = get("/api/v1/batches/1/results?limit=1&cursor=1&format=openai&as=proposer");
+  const json::object page =
+      get("/api/v1/batches/1/results?limit=1&cursor=1&format=openai&as=proposer");
   EXPECT_THAT(std::string(page.at("items").as_array().at(0).at("text").as_string()),
               HasSubstr(R"({"messages":[{"role":"system")"));
   EXPECT_EQ(posted("/api/v1/batches/1/inputs", kInputs)[0].at("has_result"), true);
@@ -113,10 +114,12 @@ TEST_P(ServerBatchesTest, WhatDoesNotFitChangesNothing) {
     EXPECT_EQ(answer.status, wrong.status) << wrong.target << wrong.body << answer.body;
     EXPECT_THAT(answer.body, HasSubstr(wrong.words)) << wrong.target << wrong.body;
   }
-  for (const auto& [target, status] :
-       {std::pair{"/7", 404}, {"/7/results", 404}, {"/x/open", 404},
-        {"/1/results?format=csv", 400}, {"/1/results?format=openai", 422},
-        {"/1/results?roles=nobody", 422}})
+  for (const auto& [target, status] : {std::pair{"/7", 404},
+                                       {"/7/results", 404},
+                                       {"/x/open", 404},
+                                       {"/1/results?format=csv", 400},
+                                       {"/1/results?format=openai", 422},
+                                       {"/1/results?roles=nobody", 422}})
     EXPECT_EQ(ask("GET", std::string("/api/v1/batches") + target).status, status) << target;
   EXPECT_EQ(items("/api/v1/sessions").size(), 1u);
   EXPECT_EQ(items("/api/v1/batches/1/open").size(), 1u);

@@ -102,6 +102,10 @@ base::Result<remote::ApiClient*> Context::server() {
   return server_.get();
 }
 
+void Context::stay_here() {
+  if (flags.server.empty()) server_is_chosen_ = true;
+}
+
 base::Result<service::Records*> Context::records() {
   if (!records_) {
     auto there = server();
@@ -323,10 +327,11 @@ void run_on_parse(CLI::App& command, const Body& body, Place place) {
 }
 
 base::Result<void> check_place(Context& context, const ChosenCommand& command) {
+  if (command.place == Place::here) context.stay_here();
   auto there = context.server();
   if (!there) return there.error();
   if (*there == nullptr) return {};
-  if (command.place == Place::database)
+  if (command.place != Place::anywhere)
     return not_through_server(fmt::format("tertulia {}", command.name));
   if (!context.script_file.empty()) return not_through_server("--script");
   if (!context.record_file.empty()) return not_through_server("--record");

@@ -58,6 +58,8 @@ class Context final {
   [[nodiscard]] base::Result<db::Location> location();
   // The server through which commands work; null where they work on the database.
   [[nodiscard]] base::Result<remote::ApiClient*> server();
+  // From now on there is no such server, unless --server itself names one.
+  void stay_here();
   // What sessions have recorded, there or here.
   [[nodiscard]] base::Result<service::Records*> records();
   // The words that begin a command which people are told to give: "tertulia", with the --server
@@ -108,8 +110,9 @@ class Context final {
 // A command: its options are bound when it is added; `body` gives the exit code or an error, which
 // main tells.
 using Body = std::function<base::Result<int>()>;
-// Where a command works: on a database alone, or through a server too.
-enum class Place { database, anywhere };
+// Where a command works: on a database alone, or through a server too. What works `here`, such as
+// being a server oneself, does not heed that the environment or a file names another.
+enum class Place { database, anywhere, here };
 void run_on_parse(CLI::App& command, const Body& body, Place place = Place::database);
 // The command that was given, set by run_on_parse; its body is empty if none was.
 struct ChosenCommand {

@@ -46,21 +46,15 @@ base::Result<int> preview_session(Context& context, const PreviewOptions& option
 base::Result<int> preview_invented(Context& context, const PreviewOptions& options) {
   auto config = context.config();
   if (!config) return config.error();
-  auto text = find_flow_text(context, options.flow);
-  if (!text) return text.error();
-  auto checked = check_text(context, *text);
-  if (!checked) return checked.error();
-  if (!checked->ok()) {
-    print_problems(*text, checked->problems, context.json);
-    return base::Error{.code = base::Code::invalid, .message = text->shown + " has mistakes"};
-  }
+  auto program = find_program(context, options.flow);
+  if (!program) return program.error();
   auto reader = context.reader();
   if (!reader) return reader.error();
   service::SessionWishes wishes;
   wishes.profile = (*config)->model.value;
   if (options.has_topic) wishes.topic = options.topic;
   wishes.seed = options.seed;
-  auto found = service::preview_invented(**reader, *checked->program, wishes, options.step,
+  auto found = service::preview_invented(**reader, *program, wishes, options.step,
                                          context.profiles(), context.providers());
   if (!found) return found.error();
   print_request(context, *found);

@@ -53,22 +53,16 @@ std::size_t print_ways(const json::object& rehearsal) {
 }
 
 base::Result<int> rehearse(Context& context, const RehearseOptions& options) {
-  auto text = find_flow_text(context, options.flow);
-  if (!text) return text.error();
-  const auto checked = check_text(context, *text);
-  if (!checked) return checked.error();
-  if (!checked->ok()) {
-    print_problems(*text, checked->problems, context.json);
-    return base::Error{.code = base::Code::invalid, .message = text->shown + " has mistakes"};
-  }
+  auto program = find_program(context, options.flow);
+  if (!program) return program.error();
   auto reader = context.reader();
   if (!reader) return reader.error();
   service::SessionWishes wishes;
   wishes.profile = "rehearsal";
   if (options.has_topic) wishes.topic = options.topic;
   wishes.seed = options.seed;
-  auto rehearsal = service::rehearse_json(**reader, *checked->program, wishes, options.cover,
-                                          context.providers());
+  auto rehearsal =
+      service::rehearse_json(**reader, *program, wishes, options.cover, context.providers());
   if (!rehearsal) return rehearsal.error();
   if (context.json) {
     print_json(*rehearsal);

@@ -101,6 +101,16 @@ void print_problems(const FlowText& text, const std::vector<flow::Problem>& prob
   }
 }
 
+base::Result<flow::Program> find_program(Context& context, const std::string& name) {
+  auto text = find_flow_text(context, name);
+  if (!text) return text.error();
+  auto checked = check_text(context, *text);
+  if (!checked) return checked.error();
+  if (checked->ok()) return *std::move(checked->program);
+  print_problems(*text, checked->problems, context.json);
+  return base::Error{.code = base::Code::invalid, .message = text->shown + " has mistakes"};
+}
+
 base::Result<service::StoredFlow> store_flow(Context& context, const FlowText& text,
                                              bool quiet_warnings) {
   auto checked = check_text(context, text);

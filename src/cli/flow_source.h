@@ -34,6 +34,10 @@ namespace tertulia::cli {
 void print_problems(const service::FlowText& text, const std::vector<flow::Problem>& problems,
                     bool json);
 
+// A flow that is only looked at or tried: found and checked, and not stored. Where the check finds
+// errors they are printed.
+[[nodiscard]] base::Result<flow::Program> find_program(Context& context, const std::string& name);
+
 // Checks and stores, in the database or at the server. Where the check finds errors they are
 // printed, and the error says only how many; nothing is stored.
 [[nodiscard]] base::Result<service::StoredFlow> store_flow(Context& context,

@@ -106,7 +106,8 @@ void add_serve(CLI::App& app, Context& context) {
                       "The profile of roles that name none: a name, provider/model[@base-url], or "
                       "rehearsal");
   command->footer("Example: tertulia serve --model rehearsal");
-  run_on_parse(*command, [&context] { return serve(context); });
+  run_on_parse(
+      *command, [&context] { return serve(context); }, Place::here);
 }
 
 }  // namespace tertulia::cli

@@ -1,6 +1,8 @@
 // Flows: stored, shipped, checked. A flow is known by its name, or by its number once it is stored.
 #include <fmt/format.h>
 
+#include <variant>
+
 #include "server/api.h"
 #include "server/body.h"
 #include "service/flow_library.h"
@@ -147,28 +149,42 @@ Response list_versions(const Request& request, Desk& desk) {
   return page_response(std::move(items), {});
 }
 
-Response preview(const Api& api, const Request& request, Desk& desk) {
-  auto name = name_of(request, desk);
-  if (!name) return problem(name.error());
-  Body body(request.body);
+// What is invented for a flow that no session is made of.
+service::SessionWishes wishes_of(Body& body) {
   service::SessionWishes wishes;
   wishes.topic = body.text("topic");
   wishes.variables = body.text_map("vars");
   wishes.roles = body.text_map("cast");
-  wishes.profile = body.text("model").value_or(api.default_profile);
   wishes.seed = body.integer("seed");
+  return wishes;
+}
+
+// The flow of the path, as its text is now; a refusal where it has mistakes.
+std::variant<flow::Program, Response> find_program(const Api& api, const std::string& name,
+                                                   Desk& desk) {
+  auto text = service::find_flow_text(*desk.reader, name);
+  if (!text) return problem(text.error());
+  auto checked = service::check_flow_text(*text, surroundings(api, desk));
+  if (!checked.ok()) return refuse_flow(*text, checked);
+  return *std::move(checked.program);
+}
+
+Response preview(const Api& api, const Request& request, Desk& desk) {
+  auto name = name_of(request, desk);
+  if (!name) return problem(name.error());
+  Body body(request.body);
+  service::SessionWishes wishes = wishes_of(body);
+  wishes.profile = body.text("model").value_or(api.default_profile);
   service::PreviewedStep wanted;
   wanted.step = body.text("step").value_or("");
   wanted.visit = body.integer("visit").value_or(1);
   if (wanted.step.empty())
     body.mistake("step", "a step's id is wanted, or its role where it has none");
   if (auto refusal = body.refusal()) return *std::move(refusal);
-  auto text = service::find_flow_text(*desk.reader, *name);
-  if (!text) return problem(text.error());
-  const auto checked = service::check_flow_text(*text, surroundings(api, desk));
-  if (!checked.ok()) return refuse_flow(*text, checked);
-  auto previewed = service::preview_invented(*desk.reader, *checked.program, wishes, wanted,
-                                             api.profiles, api.providers);
+  auto found = find_program(api, *name, desk);
+  if (auto* refusal = std::get_if<Response>(&found)) return std::move(*refusal);
+  auto previewed = service::preview_invented(*desk.reader, std::get<flow::Program>(found), wishes,
+                                             wanted, api.profiles, api.providers);
   if (!previewed) return problem(previewed.error());
   return json_response(service::preview_json(*previewed));
 }
@@ -177,20 +193,15 @@ Response rehearse(const Api& api, const Request& request, Desk& desk) {
   auto name = name_of(request, desk);
   if (!name) return problem(name.error());
   Body body(request.body);
-  service::SessionWishes wishes;
-  wishes.topic = body.text("topic");
-  wishes.variables = body.text_map("vars");
-  wishes.roles = body.text_map("cast");
+  service::SessionWishes wishes = wishes_of(body);
   wishes.profile = "rehearsal";
-  wishes.seed = body.integer("seed").value_or(1);
+  if (!wishes.seed) wishes.seed = 1;
   const bool cover = body.boolean("cover").value_or(false);
   if (auto refusal = body.refusal()) return *std::move(refusal);
-  auto text = service::find_flow_text(*desk.reader, *name);
-  if (!text) return problem(text.error());
-  const auto checked = service::check_flow_text(*text, surroundings(api, desk));
-  if (!checked.ok()) return refuse_flow(*text, checked);
-  return respond_with(
-      service::rehearse_json(*desk.reader, *checked.program, wishes, cover, api.providers));
+  auto found = find_program(api, *name, desk);
+  if (auto* refusal = std::get_if<Response>(&found)) return std::move(*refusal);
+  return respond_with(service::rehearse_json(*desk.reader, std::get<flow::Program>(found), wishes,
+                                             cover, api.providers));
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "support/places.h"
 
+#include <cstdlib>
+
 namespace tertulia::test {
 
 std::string in_source(std::string_view path) {
@@ -7,7 +9,8 @@ std::string in_source(std::string_view path) {
 }
 
 const char* program_path() {
-  return TERTULIA_PROGRAM;
+  const char* const other = std::getenv("TERTULIA_TEST_PROGRAM");
+  return other != nullptr ? other : TERTULIA_PROGRAM;
 }
 
 }  // namespace tertulia::test

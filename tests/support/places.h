@@ -9,7 +9,7 @@ namespace tertulia::test {
 
 // A file or folder of the sources.
 [[nodiscard]] std::string in_source(std::string_view path);
-// The program of this build.
+// The program of this build, or the one that TERTULIA_TEST_PROGRAM names (script/sanitize).
 [[nodiscard]] const char* program_path();
 
 }  // namespace tertulia::test
