@@ -22,16 +22,16 @@ class ServerTlsTest : public testing::Test {
     const std::string command =
         "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj "
         "/CN=tertulia -addext subjectAltName=" +
-        subject + " -keyout " + there_.path(name + ".key") + " -out " +
-        there_.path(name + ".crt") + " 2>" + there_.path("openssl.log");
+        subject + " -keyout " + there_.path(name + ".key") + " -out " + there_.path(name + ".crt") +
+        " 2>" + there_.path("openssl.log");
     ASSERT_EQ(std::system(command.c_str()), 0) << read_file(there_.path("openssl.log"));
   }
   Words serving(const std::string& certificate, const std::string& key) const {
-    const std::string config = there_.write(
-        "config.yaml", "server: { certificate: '" + there_.path(certificate) + "', key: '" +
-                           there_.path(key) + "' }\n");
-    return {"--json",   "serve",  "--listen",  "127.0.0.1:0",
-            "--config", config, "--model", "rehearsal"};
+    const std::string config =
+        there_.write("config.yaml", "server: { certificate: '" + there_.path(certificate) +
+                                        "', key: '" + there_.path(key) + "' }\n");
+    return {"--json",   "serve", "--listen", "127.0.0.1:0",
+            "--config", config,  "--model",  "rehearsal"};
   }
   void serve() {
     running_ = std::make_unique<Running>(there_.start(serving("own.crt", "own.key")));
@@ -43,8 +43,7 @@ class ServerTlsTest : public testing::Test {
   }
   Finished ask(Words words, const std::string& certificate = {}) const {
     words.insert(words.end(), {"--server", url_});
-    if (!certificate.empty())
-      words.insert(words.end(), {"--ca-file", there_.path(certificate)});
+    if (!certificate.empty()) words.insert(words.end(), {"--ca-file", there_.path(certificate)});
     return client_.run(words);
   }
 
@@ -93,8 +92,8 @@ TEST_F(ServerTlsTest, WhatIsNoCertificateIsToldAtTheStart) {
        {std::pair{"own.crt", "other.key"}, {"none.crt", "own.key"}, {"own.crt", "no-such.key"}}) {
     const Finished refused = there_.run(serving(certificate, key));
     EXPECT_EQ(refused.status, 2) << certificate << key << refused.err;
-    EXPECT_THAT(refused.err, testing::AnyOf(HasSubstr(there_.path(certificate)),
-                                            HasSubstr(there_.path(key))));
+    EXPECT_THAT(refused.err,
+                testing::AnyOf(HasSubstr(there_.path(certificate)), HasSubstr(there_.path(key))));
   }
 }
 

@@ -40,6 +40,18 @@ std::string reason_of(model::SessionStatus status, const std::optional<model::St
   return reason;
 }
 
+// The next inputs; none at the end of the file.
+base::Result<std::vector<BatchInput>> read_group(BatchInputs& inputs) {
+  std::vector<BatchInput> group;
+  while (group.size() < kGroup) {
+    auto input = inputs.next();
+    if (!input) return input.error();
+    if (!*input) break;
+    group.push_back(**std::move(input));
+  }
+  return group;
+}
+
 // Not a failure: it was stopped on the way, or has not begun.
 bool is_unfinished(const store::OpenBatchInput& input) {
   using model::SessionStatus;
@@ -57,21 +69,14 @@ base::Result<std::int64_t> Batch::check() {
   auto inputs = BatchInputs::open(options_.inputs);
   if (!inputs) return inputs.error();
   std::vector<std::pair<std::uint64_t, std::int64_t>> ids;  // digest and line
-  for (bool at_end = false; !at_end;) {
-    std::vector<BatchInput> group;
-    while (group.size() < kGroup) {
-      auto input = inputs->next();
-      if (!input) return input.error();
-      if (!*input) {
-        at_end = true;
-        break;
-      }
-      ids.emplace_back(std::stoull(base::sha256_hex((*input)->id).substr(0, 16), nullptr, 16),
-                       (*input)->line);
-      group.push_back(**std::move(input));
-    }
-    if (group.empty()) break;
-    if (auto good = place_.check(group, options_.max_cost_usd.has_value()); !good)
+  for (;;) {
+    auto group = read_group(*inputs);
+    if (!group) return group.error();
+    if (group->empty()) break;
+    for (const BatchInput& input : *group)
+      ids.emplace_back(std::stoull(base::sha256_hex(input.id).substr(0, 16), nullptr, 16),
+                       input.line);
+    if (auto good = place_.check(*group, options_.max_cost_usd.has_value()); !good)
       return good.error();
   }
   if (ids.empty())
@@ -279,18 +284,13 @@ bool Batch::may_afford_another() const {
 }
 
 base::Result<void> Batch::read_more() {
-  std::vector<BatchInput> group;
-  while (group.size() < kGroup) {
-    auto input = inputs_->next();
-    if (!input) return input.error();
-    if (!*input) {
-      inputs_end_ = true;
-      break;
-    }
-    group.push_back(**std::move(input));
+  auto group = read_group(*inputs_);
+  if (!group) return group.error();
+  if (group->empty()) {
+    inputs_end_ = true;
+    return {};
   }
-  if (group.empty()) return {};
-  auto placed = place_.place(group);
+  auto placed = place_.place(*group);
   if (!placed) return placed.error();
   for (const PlacedInput& each : *placed) sort_in(each);
   return {};

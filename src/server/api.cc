@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include "server/body.h"
+#include "service/stored_version.h"
+#include "store/flows.h"
 
 namespace tertulia::server {
 
@@ -46,6 +48,20 @@ base::Result<void> write(const Api& api,
   base::Result<void> done;
   api.engine.writer().run([&](db::Connection& connection) { done = job(connection); });
   return done;
+}
+
+base::Result<service::StoredFlow> flow_version(const Api& api, Desk& desk, const std::string& name,
+                                               std::int64_t number) {
+  auto flow = store::find_flow(*desk.reader, name);
+  if (!flow) return flow.error();
+  if (!*flow)
+    return base::Error{.code = base::Code::not_found,
+                       .message = fmt::format("there is no stored flow '{}'", name)};
+  auto version =
+      service::load_stored_version(*desk.reader, **flow, std::to_string(number),
+                                   service::surroundings_of(*desk.reader, api.profile_names));
+  if (!version) return version.error();
+  return service::StoredFlow{std::move(version->program), {.version = std::move(version->row)}};
 }
 
 std::vector<std::string> words_of(std::string_view list) {

@@ -17,6 +17,7 @@
 #include "server/stage.h"
 #include "server/token_book.h"
 #include "server/workers.h"
+#include "service/flow_library.h"
 
 namespace tertulia::server {
 
@@ -70,6 +71,11 @@ template <class Json>
   if (!result) return problem(result.error());
   return json_response(base::json::value(*std::move(result)), status);
 }
+
+// The stored version of that number.
+[[nodiscard]] base::Result<service::StoredFlow> flow_version(const Api& api, Desk& desk,
+                                                             const std::string& name,
+                                                             std::int64_t number);
 
 // A query's list: "a,b" is two words.
 [[nodiscard]] std::vector<std::string> words_of(std::string_view list);

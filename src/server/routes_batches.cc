@@ -10,7 +10,6 @@
 #include "service/flow_library.h"
 #include "service/new_session.h"
 #include "service/role_library.h"
-#include "service/stored_version.h"
 #include "store/batches.h"
 #include "store/flows.h"
 #include "store/sessions.h"
@@ -32,21 +31,11 @@ constexpr std::size_t kMaxBody = std::size_t{16} << 20;  // an input may have 4 
 // The stored version of that number, or of the flow's text as it is now.
 base::Result<service::StoredFlow> flow_of(const Api& api, Desk& desk, const std::string& name,
                                           std::optional<std::int64_t> number) {
-  const auto around = service::surroundings_of(*desk.reader, api.profile_names);
-  if (number) {
-    auto flow = store::find_flow(*desk.reader, name);
-    if (!flow) return flow.error();
-    if (!*flow)
-      return base::Error{.code = base::Code::not_found,
-                         .message = fmt::format("there is no stored flow '{}'", name)};
-    auto version =
-        service::load_stored_version(*desk.reader, **flow, std::to_string(*number), around);
-    if (!version) return version.error();
-    return service::StoredFlow{std::move(version->program), {.version = std::move(version->row)}};
-  }
+  if (number) return flow_version(api, desk, name, *number);
   auto text = service::find_flow_text(*desk.reader, name);
   if (!text) return text.error();
-  const auto checked = service::check_flow_text(*text, around);
+  const auto checked =
+      service::check_flow_text(*text, service::surroundings_of(*desk.reader, api.profile_names));
   base::Result<service::StoredFlow> stored = service::StoredFlow();
   auto done = write(api, [&](db::Connection& connection) -> base::Result<void> {
     stored = service::store_flow(connection, *text, checked, base::Clock::system().now());
@@ -62,7 +51,7 @@ base::Result<service::StoredFlow> flow_of(const Api& api, Desk& desk, const mode
   if (!version) return version.error();
   auto flow = store::load_flow(*desk.reader, version->flow_template_id);
   if (!flow) return flow.error();
-  return flow_of(api, desk, flow->name, version->number);
+  return flow_version(api, desk, flow->name, version->number);
 }
 
 // A casting, and the flow that it borrows.

@@ -10,8 +10,6 @@
 #include "service/session_selection.h"
 #include "service/session_stats.h"
 #include "service/session_view.h"
-#include "service/stored_version.h"
-#include "store/flows.h"
 
 namespace tertulia::server {
 
@@ -109,18 +107,10 @@ using Maker =
 // Of that version of the flow, or of its text as it is now.
 base::Result<Maker> flow_of(const Api& api, Desk& desk, const std::string& name,
                             std::optional<std::int64_t> version) {
-  const auto around = service::surroundings_of(*desk.reader, api.profile_names);
   if (version) {
-    auto flow = store::find_flow(*desk.reader, name);
-    if (!flow) return flow.error();
-    if (!*flow)
-      return base::Error{.code = base::Code::not_found,
-                         .message = fmt::format("there is no stored flow '{}'", name)};
-    auto stored =
-        service::load_stored_version(*desk.reader, **flow, std::to_string(*version), around);
+    auto stored = flow_version(api, desk, name, *version);
     if (!stored) return stored.error();
-    return Maker([&api, flow = service::StoredFlow{std::move(stored->program),
-                                                   {.version = std::move(stored->row)}}](
+    return Maker([&api, flow = *std::move(stored)](
                      db::Connection& connection,
                      const service::SessionWishes& wishes) -> base::Result<model::Id> {
       auto wanted = service::cast_session(connection, flow, wishes, api.profiles,
@@ -131,7 +121,8 @@ base::Result<Maker> flow_of(const Api& api, Desk& desk, const std::string& name,
   }
   auto text = service::find_flow_text(*desk.reader, name);
   if (!text) return text.error();
-  auto checked = service::check_flow_text(*text, around);
+  auto checked =
+      service::check_flow_text(*text, service::surroundings_of(*desk.reader, api.profile_names));
   if (!checked.ok()) return service::mistakes_error(text->shown, checked);
   return Maker([&api, text = *std::move(text), checked = std::move(checked)](
                    db::Connection& connection, const service::SessionWishes& wishes) {
