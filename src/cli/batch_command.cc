@@ -13,6 +13,7 @@
 #include "cli/interrupts.h"
 #include "cli/terminal.h"
 #include "engine/batch.h"
+#include "engine/batch_failures.h"
 #include "engine/batch_here.h"
 #include "remote/server_batch.h"
 #include "service/role_library.h"
@@ -127,6 +128,7 @@ int exit_of(const engine::BatchReport& report) {
 int say_report(const Context& context, const BatchFlags& flags, const std::string& go_on,
                const engine::BatchReport& report) {
   const engine::BatchProgress& progress = report.progress;
+  const std::string failures_file = engine::failures_file(flags.out);
   if (context.json) {
     base::json::object out;
     out["batch"] = report.batch;
@@ -135,7 +137,7 @@ int say_report(const Context& context, const BatchFlags& flags, const std::strin
     out["done"] = progress.done;
     out["done_now"] = progress.done_now;
     out["failures"] = report.failures;
-    if (!report.failures_file.empty()) out["failures_file"] = report.failures_file;
+    if (report.failures > 0) out["failures_file"] = failures_file;
     out["seconds"] = static_cast<double>(progress.elapsed.count()) / 1000.0;
     out["usage"] = usage_json(report.usage.calls, report.usage.prompt_tokens,
                               report.usage.completion_tokens, report.usage.cost_usd);
@@ -150,7 +152,7 @@ int say_report(const Context& context, const BatchFlags& flags, const std::strin
              report.usage.cost_usd ? ", " + dollars(*report.usage.cost_usd) : std::string());
   if (report.failures > 0)
     fmt::print(stderr, "{} {} failed, see {}; the last: {}\n", report.failures,
-               report.failures == 1 ? "input" : "inputs", report.failures_file,
+               report.failures == 1 ? "input" : "inputs", failures_file,
                safe_for_terminal(report.last_failure));
   switch (report.ending) {
     case engine::BatchReport::Ending::complete:

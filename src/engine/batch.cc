@@ -1,21 +1,16 @@
 #include "engine/batch.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
 #include <filesystem>
 
 #include "base/sha256.h"
+#include "engine/batch_failures.h"
 
 namespace tertulia::engine {
 namespace {
 
-namespace json = base::json;
 using std::chrono::milliseconds;
 
 constexpr std::size_t kGroup = 64;  // inputs made ahead, lines written, in one transaction
@@ -30,16 +25,6 @@ base::SteadyTime steady_now() {
   return std::chrono::steady_clock::now();
 }
 
-std::string reason_of(model::SessionStatus status, const std::optional<model::StopReason>& why,
-                      const std::string& words) {
-  using model::SessionStatus;
-  if (status == SessionStatus::waiting) return "waits for a person";
-  if (status == SessionStatus::terminated) return "cancelled";
-  std::string reason(why ? model::to_text(*why) : model::to_text(status));
-  if (!words.empty()) reason += ": " + words;
-  return reason;
-}
-
 // The next inputs; none at the end of the file.
 base::Result<std::vector<BatchInput>> read_group(BatchInputs& inputs) {
   std::vector<BatchInput> group;
@@ -50,14 +35,6 @@ base::Result<std::vector<BatchInput>> read_group(BatchInputs& inputs) {
     group.push_back(**std::move(input));
   }
   return group;
-}
-
-// Not a failure: it was stopped on the way, or has not begun.
-bool is_unfinished(const store::OpenBatchInput& input) {
-  using model::SessionStatus;
-  return input.status == SessionStatus::not_started || input.status == SessionStatus::running ||
-         input.status == SessionStatus::finished ||
-         (input.status == SessionStatus::paused && input.stop_reason == model::StopReason::asked);
 }
 
 }  // namespace
@@ -154,7 +131,9 @@ base::Result<BatchReport> Batch::run(const Watch& watch) {
   report.ending = stopping_.value_or(BatchReport::Ending::complete);
   report.batch = batch_;
   report.last_failure = last_failure_;
-  if (auto written = write_failures(report); !written) return written.error();
+  auto failures = write_failures(failures_file(options_.out), place_, not_begun_);
+  if (!failures) return failures.error();
+  report.failures = *failures;
   standing = place_.standing();
   if (!standing) return standing.error();
   report.usage = standing->usage;
@@ -343,7 +322,7 @@ base::Result<void> Batch::take(const StoppedSession& stopped) {
     last_failure_ = stopped.error->message;
     if (not_begun_.size() < kMostNotBegun) not_begun_[stopped.session] = stopped.error->message;
   } else {
-    last_failure_ = reason_of(stopped.status, stopped.stop_reason, stopped.reason);
+    last_failure_ = failure_reason(stopped.status, stopped.stop_reason, stopped.reason);
   }
   if (stopped.stop_reason != model::StopReason::model_unavailable) {
     unavailable_in_a_row_ = 0;
@@ -364,53 +343,6 @@ base::Result<void> Batch::give_lines() {
     if (auto written = write_lines(lines_); !written) return written;
   }
   return output_->sync();
-}
-
-base::Result<void> Batch::write_failures(BatchReport& report) {
-  const std::string path = options_.out + ".failures.jsonl";
-  const std::string beside = path + ".new";
-  std::FILE* file = nullptr;
-  const auto failed = [&] {
-    base::Error error{.code = base::Code::storage,
-                      .message = fmt::format("{}: {}", beside, std::strerror(errno))};
-    if (file != nullptr) std::fclose(file);
-    return error;
-  };
-  for (Id after = 0;;) {
-    auto inputs = place_.open_inputs(after, 256);
-    if (!inputs) return inputs.error();
-    if (inputs->empty()) break;
-    after = inputs->back().id;
-    for (const auto& input : *inputs) {
-      const auto known = not_begun_.find(input.session_id);
-      if (known == not_begun_.end() && is_unfinished(input)) continue;
-      if (file == nullptr && (file = std::fopen(beside.c_str(), "we")) == nullptr) return failed();
-      json::object line;
-      line["id"] = input.input_id;
-      line["session"] = input.session_id;
-      line["status"] = model::to_text(input.status);
-      line["reason"] = known != not_begun_.end()
-                           ? known->second
-                           : reason_of(input.status, input.stop_reason, input.error_reason);
-      const std::string text = base::to_text(line) + '\n';
-      if (std::fwrite(text.data(), 1, text.size(), file) != text.size()) return failed();
-      ++report.failures;
-    }
-  }
-  std::error_code ignored;  // it need not be there
-  if (file == nullptr) {
-    std::filesystem::remove(path, ignored);
-    return {};
-  }
-  if (std::fflush(file) != 0 || ::fdatasync(::fileno(file)) != 0) return failed();
-  std::fclose(file);
-  std::error_code moved;
-  std::filesystem::rename(beside, path, moved);
-  if (moved)
-    return base::Error{.code = base::Code::storage,
-                       .message = fmt::format("{}: {}", path, moved.message())};
-  report.failures_file = path;
-  return {};
 }
 
 BatchProgress Batch::progress() const {

@@ -61,8 +61,7 @@ struct BatchReport {
   model::Id batch = 0;
   BatchProgress progress;
   store::UsageSum usage;      // of the batch
-  std::int64_t failures = 0;  // lines of `failures_file`
-  std::string failures_file;  // OUT.failures.jsonl; empty where there are none
+  std::int64_t failures = 0;  // lines of OUT.failures.jsonl
   std::string last_failure;   // in words
 };
 
@@ -101,7 +100,6 @@ class Batch final {
   [[nodiscard]] base::Result<void> take_ended();
   [[nodiscard]] base::Result<void> take(const StoppedSession& stopped);
   [[nodiscard]] base::Result<void> give_lines();
-  [[nodiscard]] base::Result<void> write_failures(BatchReport& report);
   [[nodiscard]] BatchProgress progress() const;
   void stop(BatchReport::Ending why);
   [[nodiscard]] base::Result<void> loop(const Watch& watch);

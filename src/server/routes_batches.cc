@@ -6,6 +6,7 @@
 #include "engine/batch_here.h"
 #include "engine/batch_sessions.h"
 #include "server/api.h"
+#include "server/batch_request.h"
 #include "server/body.h"
 #include "service/flow_library.h"
 #include "service/new_session.h"
@@ -24,8 +25,6 @@ using engine::BatchCasting;
 using engine::BatchInput;
 using model::Id;
 
-constexpr std::size_t kMostInputs = 1'000;  // of one request
-constexpr std::size_t kMostSessions = 10'000;
 constexpr std::size_t kMaxBody = std::size_t{16} << 20;  // an input may have 4 MB
 
 // The stored version of that number, or of the flow's text as it is now.
@@ -73,54 +72,6 @@ base::Result<Casting> casting_of(const Api& api, Desk& desk, service::StoredFlow
   return Casting{std::move(flow), *std::move(casting)};
 }
 
-std::string model_of(const Api& api, Body& body) {
-  std::string model = body.text("model").value_or(api.default_profile);
-  if (model.empty())
-    body.mistake("model", "a model is wanted: this server was started without one");
-  return model;
-}
-
-std::vector<BatchInput> inputs_of(Body& body) {
-  std::vector<BatchInput> inputs;
-  const json::value* list = body.any("inputs");
-  if (list == nullptr || !list->is_array() || list->get_array().empty() ||
-      list->get_array().size() > kMostInputs) {
-    body.mistake("inputs", fmt::format("an array of 1 to {} inputs is wanted here", kMostInputs));
-    return inputs;
-  }
-  for (const json::value& each : list->get_array()) {
-    const std::size_t at = inputs.size();
-    if (!each.is_object()) {
-      body.mistake("inputs", at, "an object is wanted here");
-      return inputs;
-    }
-    auto input = BatchInput::from_json(each.get_object(), true);
-    if (!input) {
-      body.mistake("inputs", at, input.error().message);
-      return inputs;
-    }
-    if (input->id.empty()) body.mistake("inputs", at, "it has no id");
-    if (input->place.empty()) input->place = fmt::format("input '{}'", input->id);
-    inputs.push_back(*std::move(input));
-  }
-  return inputs;
-}
-
-std::vector<Id> sessions_of(Body& body) {
-  std::vector<Id> sessions;
-  const json::value* list = body.any("sessions");
-  bool is_good = list != nullptr && list->is_array() && list->get_array().size() <= kMostSessions;
-  if (is_good)
-    for (const json::value& each : list->get_array()) {
-      is_good = is_good && each.is_int64();
-      if (each.is_int64()) sessions.push_back(each.get_int64());
-    }
-  if (!is_good)
-    body.mistake("sessions",
-                 fmt::format("an array of at most {} session ids is wanted here", kMostSessions));
-  return sessions;
-}
-
 engine::BatchSessions sessions_in(const Api& api, Desk& desk, Id batch) {
   return {api.engine.writer(), *desk.reader, api.flows, batch};
 }
@@ -166,7 +117,7 @@ Response check(const Api& api, const Request& request, Desk& desk) {
   Body body(request.body);
   const auto name = body.text("flow");
   const auto version = body.integer("flow_version");
-  const std::string model = model_of(api, body);
+  const std::string model = model_of(body, api.default_profile);
   const bool needs_price = body.boolean("needs_price").value_or(false);
   const bool estimates = body.boolean("estimate").value_or(false);
   const auto inputs = inputs_of(body);
@@ -198,7 +149,7 @@ Response find_or_make(const Api& api, const Request& request, Desk& desk) {
   Body body(request.body);
   const auto flow_name = body.text("flow");
   const auto version = body.integer("flow_version");
-  const std::string model = model_of(api, body);
+  const std::string model = model_of(body, api.default_profile);
   const auto source = body.text("source");
   const std::string name = body.text("name").value_or("");
   if (!flow_name) body.mistake("flow", "the name of a flow is wanted here");
@@ -223,7 +174,7 @@ Response place(const Api& api, const Request& request, Desk& desk) {
   auto batch = batch_of(request, desk);
   if (!batch) return problem(batch.error());
   Body body(request.body);
-  const std::string model = model_of(api, body);
+  const std::string model = model_of(body, api.default_profile);
   const auto inputs = inputs_of(body);
   if (auto refusal = body.refusal()) return *std::move(refusal);
   auto flow = flow_of(api, desk, *batch);
