@@ -53,9 +53,16 @@ constexpr const char* kState =
     R"("steps_used":107,"elapsed_ms":1200,"spoken":{"a":[40,105],"b":[33,106],"c":[34,104]},)"
     R"("visits":{"1":12,"2":12,"3":12},"limits":{"steps":1000000,"rounds":1000000}})";
 
+constexpr const char* kEvents =
+    R"([{"type":"step.completed","order":107,"status":"completed","result_type":"success",)"
+    R"("attempt_count":1,"duration_ms":1},{"type":"message","message":{"position":107,"order":107,)"
+    R"("role":"a","speaker":"Ann","round":12,"text":null}},{"type":"step.started","order":108,)"
+    R"("step":"speak 8","kind":"speak","role":"b","round":12,"iteration":0}])";
+
 }  // namespace
 
-BareResult run_bare(const std::string& path, int sessions, int steps, int per_transaction) {
+BareResult run_bare(const std::string& path, int sessions, int steps, int per_transaction,
+                    bool with_events) {
   sqlite3* db = nullptr;
   check(db,
         sqlite3_open_v2(path.c_str(), &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr));
@@ -109,6 +116,10 @@ BareResult run_bare(const std::string& path, int sessions, int steps, int per_tr
               " executed_steps_count=?2, updated_at=?3 WHERE id=?4");
   sqlite3_stmt* state =
       prepare(db, "UPDATE machine_states SET state=?1, updated_at=?2 WHERE session_id=?3");
+  sqlite3_stmt* events = prepare(
+      db,
+      "INSERT INTO session_events (session_id, last_number, events, created_at)"
+      " VALUES (?1, ?2, ?3, ?4)");
   std::vector<sqlite3_int64> open_rows(static_cast<size_t>(sessions) + 1);
   const auto open_row = [&](int id, int order) {
     sqlite3_bind_int(open, 1, order);
@@ -152,11 +163,18 @@ BareResult run_bare(const std::string& path, int sessions, int steps, int per_tr
     bind(state, 2, kTime);
     sqlite3_bind_int(state, 3, id);
     run(db, state);
+    if (with_events) {
+      sqlite3_bind_int(events, 1, id);
+      sqlite3_bind_int(events, 2, 3 * step);
+      bind(events, 3, kEvents);
+      bind(events, 4, kTime);
+      run(db, events);
+    }
     if (count % per_transaction == 0 || count == steps)
       check(db, sqlite3_exec(db, "COMMIT", nullptr, nullptr, nullptr));
   }
   const auto end = std::chrono::steady_clock::now();
-  for (sqlite3_stmt* each : {open, close, say, call, session, state}) sqlite3_finalize(each);
+  for (sqlite3_stmt* each : {open, close, say, call, session, state, events}) sqlite3_finalize(each);
   check(db, sqlite3_wal_checkpoint_v2(db, nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr));
   sqlite3_close(db);
   return {std::chrono::duration<double>(end - begin).count(),

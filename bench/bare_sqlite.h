@@ -13,7 +13,9 @@ struct BareResult {
 
 // Writes `steps` steps into a fresh migrated database at `path`, `per_transaction` at a time, by
 // turns to so many sessions: steps of one session touch the same pages, those of a hundred do not.
+// `with_events`: also the row of durable events that each commit of the engine has, which the
+// limits' definition does not list.
 [[nodiscard]] BareResult run_bare(const std::string& path, int sessions, int steps,
-                                  int per_transaction);
+                                  int per_transaction, bool with_events = false);
 
 }  // namespace tertulia::bench

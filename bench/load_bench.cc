@@ -8,6 +8,7 @@
 #include <random>
 #include <set>
 
+#include "bench/histogram.h"
 #include "bench/many_sessions.h"
 #include "bench/served.h"
 #include "bench/server_bench.h"
@@ -74,6 +75,107 @@ std::string iso_now() {
 
 constexpr std::int64_t kSecond = 1'000'000'000;
 
+// Sessions run and, where a rate is given, are read beside: what was seen meanwhile.
+struct Seen {
+  std::string from, to;  // when
+  double cpu = 0;        // of a core: the server's, the benchmark's, and of all others
+  double own_cpu = 0;
+  double others_cpu = 0;
+  Spread model_lateness;
+  Spread sent_late;            // requests, after their time: the benchmark's share of what it sees
+  Spread from_due, from_sent;  // to the whole answer
+  std::map<std::string, Spread> by_kind;  // from_due
+  std::map<int, int> statuses;
+  std::string metrics_before, metrics_after;
+
+  [[nodiscard]] Histogram told(const std::string& name) const {
+    return Histogram(metrics_after, name).since(Histogram(metrics_before, name));
+  }
+};
+
+class Scene final {
+ public:
+  Scene(const ServerBenchOptions& options, Served& server, StreamModel& model, Clients& clients)
+      : options_(options), server_(server), model_(model), clients_(clients) {}
+
+  Seen watch(int rate) {
+    Seen seen;
+    seen.metrics_before = clients_.ask("GET", "/metrics");
+    static_cast<void>(model_.take_lateness());
+    seen.from = iso_now();
+    const double cpu = server_.cpu_seconds(), own = own_cpu_seconds(), all = machine_cpu_seconds();
+    const std::int64_t begin = StreamModel::now_ns();
+    if (rate == 0) {
+      clients_.run(begin + options_.seconds * kSecond);
+    } else {
+      read(rate, begin, seen);
+    }
+    const double took = static_cast<double>(StreamModel::now_ns() - begin) / 1e9;
+    seen.cpu = (server_.cpu_seconds() - cpu) / took;
+    seen.own_cpu = (own_cpu_seconds() - own) / took;
+    seen.others_cpu = (machine_cpu_seconds() - all) / took - seen.cpu - seen.own_cpu;
+    seen.to = iso_now();
+    seen.model_lateness = model_.take_lateness();
+    seen.metrics_after = clients_.ask("GET", "/metrics");
+    return seen;
+  }
+
+ private:
+  // Each request is due at its time, whatever became of those before it.
+  void read(int rate, std::int64_t begin, Seen& seen) {
+    std::mt19937 random(7);
+    const int count = rate * options_.seconds;
+    int answered = 0;
+    for (int i = 0; i < count; ++i) {
+      const std::int64_t due = begin + i * kSecond / rate;
+      clients_.run(due);
+      const std::int64_t sent = StreamModel::now_ns();
+      seen.sent_late.add(static_cast<double>(sent - due) / 1e6);
+      const Read read = any_read(random, options_.stored);
+      clients_.send("GET", read.target, {},
+                    [&seen, &answered, due, sent, kind = read.kind](int status, auto) {
+                      const std::int64_t now = StreamModel::now_ns();
+                      const double took = static_cast<double>(now - due) / 1e6;
+                      seen.by_kind[kind].add(took);
+                      seen.from_due.add(took);
+                      seen.from_sent.add(static_cast<double>(now - sent) / 1e6);
+                      ++seen.statuses[status];
+                      ++answered;
+                    });
+    }
+    clients_.run(StreamModel::now_ns() + 120 * kSecond, [&] { return answered == count; });
+  }
+
+  const ServerBenchOptions& options_;
+  Served& server_;
+  StreamModel& model_;
+  Clients& clients_;
+};
+
+void show_reads(Seen& seen) {
+  fmt::print("  all reads: {} (wanted p99 under 10)\n", seen.from_due.shown());
+  for (auto& [kind, times] : seen.by_kind) fmt::print("    {:20} {}\n", kind, times.shown());
+  for (const auto& [status, number] : seen.statuses) fmt::print("  status {}: {}\n", status, number);
+  fmt::print(
+      "  of that the benchmark's: sent late by {}\n"
+      "  from sent to answered: {}\n"
+      "  the server's own, head to answer: {}\n"
+      "    of it the wait for a worker:    {}\n"
+      "    and the writing after it:       {}\n",
+      seen.sent_late.shown(), seen.from_sent.shown(),
+      seen.told("tertulia_http_request_duration_seconds").shown(),
+      seen.told("tertulia_http_request_wait_seconds").shown(),
+      seen.told("tertulia_http_response_write_seconds").shown());
+}
+
+void show_steps(const char* name, Seen& seen, Spread& steps) {
+  fmt::print(
+      "  steps {}: {}\n    commits until durable: {}\n    the model late by {}\n    of a core: "
+      "the server {:.2f}, the benchmark {:.2f}, all else on the machine {:.2f}\n",
+      name, steps.shown(), seen.told("tertulia_commit_duration_seconds").shown(),
+      seen.model_lateness.shown(), seen.cpu, seen.own_cpu, seen.others_cpu);
+}
+
 }  // namespace
 
 void measure_load(const ServerBenchOptions& options) {
@@ -83,6 +185,7 @@ void measure_load(const ServerBenchOptions& options) {
                      .between = std::chrono::milliseconds(20),
                      .words = 40});
   Served server(made.path, {"--model", model.profile()});
+  go_first();
   Clients clients(server.port());
   const std::string flow = fmt::format("load-{}", StreamModel::now_ns());
   store_flow(clients, flow, 100'000);
@@ -92,58 +195,21 @@ void measure_load(const ServerBenchOptions& options) {
     clients.run(StreamModel::now_ns() + kSecond / options.sessions);
   }
   clients.run(StreamModel::now_ns() + kSecond);
-  static_cast<void>(model.take_lateness_ms());
-  const std::string quiet_from = iso_now();
-  double cpu = server.cpu_seconds();
-  clients.run(StreamModel::now_ns() + options.seconds * kSecond);
-  const std::string quiet_to = iso_now();
-  const double quiet_cpu = (server.cpu_seconds() - cpu) / options.seconds;
-  const double quiet_lateness = model.take_lateness_ms();
-
-  // Each request is due at its time, whatever became of those before it.
-  std::map<std::string, Spread> by_kind;
-  Spread all;
-  std::map<int, int> statuses;
-  std::mt19937 random(7);
-  const int count = options.rate * options.seconds;
-  int answered = 0;
-  const std::string loaded_from = iso_now();
-  cpu = server.cpu_seconds();
-  const std::int64_t begin = StreamModel::now_ns();
-  double sent_late = 0;
-  for (int i = 0; i < count; ++i) {
-    const std::int64_t due = begin + i * kSecond / options.rate;
-    clients.run(due);
-    sent_late = std::max(sent_late, static_cast<double>(StreamModel::now_ns() - due) / 1e6);
-    const Read read = any_read(random, options.stored);
-    clients.send("GET", read.target, {}, [&, due, kind = read.kind](int status, auto) {
-      const double took = static_cast<double>(StreamModel::now_ns() - due) / 1e6;
-      by_kind[kind].add(took);
-      all.add(took);
-      ++statuses[status];
-      ++answered;
-    });
-  }
-  clients.run(StreamModel::now_ns() + 120 * kSecond, [&] { return answered == count; });
-  const std::string loaded_to = iso_now();
-  const double took = static_cast<double>(StreamModel::now_ns() - begin) / 1e9;
-  const double loaded_cpu = (server.cpu_seconds() - cpu) / took;
-  fmt::print("  all reads: {} (wanted p99 under 10)\n", all.shown());
-  for (auto& [kind, times] : by_kind) fmt::print("    {:20} {}\n", kind, times.shown());
-  for (const auto& [status, number] : statuses) fmt::print("  status {}: {}\n", status, number);
-  const double loaded_lateness = model.take_lateness_ms();
+  Scene scene(options, server, model, clients);
+  Seen quiet = scene.watch(0);
+  Seen loaded = scene.watch(options.rate);
   const double peak = server.memory_mb("VmHWM");
   server.stop();
-  Spread quiet = steps_between(made.path, ids.front(), quiet_from, quiet_to);
-  Spread loaded = steps_between(made.path, ids.front(), loaded_from, loaded_to);
+  show_reads(loaded);
+  Spread quiet_steps = steps_between(made.path, ids.front(), quiet.from, quiet.to);
+  Spread loaded_steps = steps_between(made.path, ids.front(), loaded.from, loaded.to);
+  show_steps("without reads", quiet, quiet_steps);
+  show_steps("with reads", loaded, loaded_steps);
   fmt::print(
-      "  steps without reads: {}\n  steps with reads:    {}\n  slowest with reads {:.3f} of the "
-      "median without, p99 {:.3f} (wanted 1.2 at most)\n  server {:.2f} and {:.2f} of a core, "
-      "{:.0f} "
-      "MB resident at most; the model late by {:.1f} and {:.1f} ms at most, requests sent late by "
-      "{:.1f} ms at most\n",
-      quiet.shown(), loaded.shown(), loaded.most() / quiet.at(0.5), loaded.at(0.99) / quiet.at(0.5),
-      quiet_cpu, loaded_cpu, peak, quiet_lateness, loaded_lateness, sent_late);
+      "  slowest with reads {:.3f} of the slowest without, {:.3f} of the median without (wanted 1.2 "
+      "at most); p99 {:.3f} of that median\n  {:.0f} MB resident at most\n",
+      loaded_steps.most() / quiet_steps.most(), loaded_steps.most() / quiet_steps.at(0.5),
+      loaded_steps.at(0.99) / quiet_steps.at(0.5), peak);
   end_left_sessions(made.path);
 }
 

@@ -65,7 +65,7 @@ void measure_relay(const ServerBenchOptions& options) {
     });
     clients.run(StreamModel::now_ns() + 5'000'000);
   }
-  static_cast<void>(model.take_lateness_ms());
+  static_cast<void>(model.take_lateness());
   const double before = server.cpu_seconds();
   const auto begun = StreamModel::now_ns();
   clients.run(begun + 600'000'000'000, [&] { return over == options.sessions; });
@@ -74,11 +74,11 @@ void measure_relay(const ServerBenchOptions& options) {
   const std::string metrics = clients.ask("GET", "/metrics");
   fmt::print(
       "  {} (wanted p99 under 5)\n  words written {}, read {}, dropped {:.0f}; {} durable events, "
-      "{} out of order; {} streams ended\n  {:.0f} words/s, server {:.2f} of a core; the model was "
-      "late by {:.1f} ms at most\n",
+      "{} out of order; {} streams ended\n  {:.0f} words/s, server {:.2f} of a core; the model "
+      "late by {}\n",
       times.shown(), model.words(), times.count(),
       metric_in(metrics, "tertulia_event_tokens_dropped_total"), durable, wrong, over,
-      static_cast<double>(times.count()) / took, cpu, model.take_lateness_ms());
+      static_cast<double>(times.count()) / took, cpu, model.take_lateness().shown());
   server.stop();
 }
 

@@ -3,9 +3,11 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
@@ -13,6 +15,9 @@
 
 namespace tertulia::bench {
 namespace {
+
+// Of the benchmark as it was started: the program has it, whoever starts it.
+const int kUsualNiceness = ::getpriority(PRIO_PROCESS, 0);
 
 // Standard output goes to `out`; all else that it says into a file next to the database.
 pid_t spawn(const std::string& database, std::vector<std::string> words, int out) {
@@ -27,6 +32,7 @@ pid_t spawn(const std::string& database, std::vector<std::string> words, int out
   if (child == 0) {
     // It ends with the benchmark, however that ends.
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    ::setpriority(PRIO_PROCESS, 0, kUsualNiceness);
     ::dup2(::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644), STDERR_FILENO);
     ::dup2(out >= 0 ? out : STDERR_FILENO, STDOUT_FILENO);
     ::execv(argv[0], argv.data());
@@ -95,6 +101,32 @@ void Served::stop() {
   ::waitpid(process_, &status, 0);
   process_ = 0;
   if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) give_up("the server did not end well");
+}
+
+double machine_cpu_seconds() {
+  std::ifstream file("/proc/stat");
+  std::string name;
+  long user = 0, nice = 0, system = 0, idle = 0, waiting = 0, interrupts = 0, soft = 0;
+  file >> name >> user >> nice >> system >> idle >> waiting >> interrupts >> soft;
+  return static_cast<double>(user + nice + system + interrupts + soft) /
+         static_cast<double>(::sysconf(_SC_CLK_TCK));
+}
+
+double own_cpu_seconds() {
+  rusage used{};
+  ::getrusage(RUSAGE_SELF, &used);
+  const auto seconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
+  };
+  return seconds(used.ru_utime) + seconds(used.ru_stime);
+}
+
+void go_first() {
+  static std::atomic<bool> is_said = false;
+  constexpr int kFirst = -15;
+  if (::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kFirst) != 0 &&
+      !is_said.exchange(true))
+    fmt::print("  the benchmark may not go before the program: it may be late\n");
 }
 
 void run_program(const std::string& database, const std::vector<std::string>& arguments) {

@@ -39,6 +39,14 @@ class Served final {
   double start_ms_ = 0;
 };
 
+// What all programs of the machine have used of its processors so far, and what this one has.
+[[nodiscard]] double machine_cpu_seconds();
+[[nodiscard]] double own_cpu_seconds();
+
+// The calling thread goes before all others from now on, where that is allowed: what stands for other
+// machines must not wait for the one that is measured. Says (once) where it is not.
+void go_first();
+
 // Runs the program to its end; gives up where it fails.
 void run_program(const std::string& database, const std::vector<std::string>& arguments);
 

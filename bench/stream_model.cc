@@ -11,7 +11,7 @@
 #include <algorithm>
 #include <cstring>
 #include <queue>
-#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "bench/served.h"
@@ -20,6 +20,7 @@ namespace tertulia::bench {
 namespace {
 
 struct Caller {
+  bool is_here = false;
   std::string in;
   std::uint64_t number = 0;  // of the answer under way
   int left = 0;              // words of it
@@ -43,6 +44,25 @@ void send_all(int socket, std::string_view bytes) {
 std::string chunk(std::string_view data) {
   return fmt::format("{:x}\r\ndata: {}\n\n\r\n", data.size() + 8, data);
 }
+
+// A word's bytes are always the same but for the stamp, whose digits are written into their place.
+class Word final {
+ public:
+  Word()
+      : bytes_(chunk(fmt::format(R"({{"choices":[{{"index":0,"delta":{{"content":"~{}~ "}}}}]}})",
+                                 std::string(kDigits, '0')))),
+        at_(bytes_.find('~') + 1) {}
+  [[nodiscard]] std::string_view stamped(std::int64_t now) {
+    for (std::size_t i = kDigits; i > 0; --i, now /= 10)
+      bytes_[at_ + i - 1] = static_cast<char>('0' + now % 10);
+    return bytes_;
+  }
+
+ private:
+  static constexpr std::size_t kDigits = 19;
+  std::string bytes_;
+  std::size_t at_;
+};
 
 // Takes one whole request from what came; false where there is none yet.
 bool take_request(std::string& in) {
@@ -93,17 +113,29 @@ std::string StreamModel::profile() const {
   return fmt::format("openai/bench@http://127.0.0.1:{}/v1", port_);
 }
 
-double StreamModel::take_lateness_ms() {
-  return static_cast<double>(lateness_ns_.exchange(0)) / 1e6;
+Spread StreamModel::take_lateness() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(lateness_, {});
 }
 
 void StreamModel::work() {
-  std::unordered_map<int, Caller> callers;
+  go_first();
+  std::vector<Caller> callers;  // by socket
   std::priority_queue<Due, std::vector<Due>, std::greater<>> dues;
   std::uint64_t last_number = 0;
+  Word word;
+  const std::string end =
+      chunk(R"({"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]})") +
+      chunk(R"({"choices":[],"usage":{"prompt_tokens":120,"completion_tokens":100}})") +
+      chunk("[DONE]") + "0\r\n\r\n";
+  const auto caller_at = [&](int socket) -> Caller& {
+    const auto at = static_cast<std::size_t>(socket);
+    if (callers.size() <= at) callers.resize(at + 1);
+    return callers[at];
+  };
   const auto drop = [&](int socket) {
     ::close(socket);
-    callers.erase(socket);
+    caller_at(socket) = {};
   };
   const auto begin = [&](int socket, Caller& caller) {
     caller.number = ++last_number;
@@ -114,22 +146,20 @@ void StreamModel::work() {
              "chunked\r\n\r\n");
   };
   const auto say = [&](const Due& due) {
-    const auto found = callers.find(due.socket);
-    if (found == callers.end() || found->second.number != due.number) return;
+    Caller& caller = caller_at(due.socket);
+    if (!caller.is_here || caller.number != due.number) return;
     const std::int64_t now = now_ns();
-    if (const std::int64_t late = now - due.at; late > lateness_ns_) lateness_ns_ = late;
-    if (found->second.left-- > 0) {
-      send_all(due.socket,
-               chunk(fmt::format(R"({{"choices":[{{"index":0,"delta":{{"content":"~{}~ "}}}}]}})",
-                                 now_ns())));
+    {
+      const std::lock_guard lock(mutex_);
+      lateness_.add(static_cast<double>(now - due.at) / 1e6);
+    }
+    if (caller.left-- > 0) {
+      send_all(due.socket, word.stamped(now));
       ++words_;
       dues.push({due.at + pace_.between.count() * 1000, due.socket, due.number});
       return;
     }
-    send_all(due.socket,
-             chunk(R"({"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]})") +
-                 chunk(R"({"choices":[],"usage":{"prompt_tokens":120,"completion_tokens":100}})") +
-                 chunk("[DONE]") + "0\r\n\r\n");
+    send_all(due.socket, end);
     ++answers_;
   };
   std::vector<epoll_event> ready(256);
@@ -148,7 +178,7 @@ void StreamModel::work() {
         ::setsockopt(accepted, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         epoll_event event{.events = EPOLLIN, .data = {.fd = accepted}};
         ::epoll_ctl(poll_, EPOLL_CTL_ADD, accepted, &event);
-        callers[accepted];
+        caller_at(accepted) = {.is_here = true};
         continue;
       }
       char bytes[65536];
@@ -157,7 +187,7 @@ void StreamModel::work() {
         drop(socket);
         continue;
       }
-      Caller& caller = callers[socket];
+      Caller& caller = caller_at(socket);
       caller.in.append(bytes, static_cast<std::size_t>(got));
       if (take_request(caller.in)) begin(socket, caller);
     }
@@ -167,7 +197,8 @@ void StreamModel::work() {
       say(due);
     }
   }
-  while (!callers.empty()) drop(callers.begin()->first);
+  for (std::size_t socket = 0; socket < callers.size(); ++socket)
+    if (callers[socket].is_here) drop(static_cast<int>(socket));
 }
 
 }  // namespace tertulia::bench

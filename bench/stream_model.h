@@ -7,8 +7,11 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <mutex>
 #include <string>
 #include <thread>
+
+#include "bench/spread.h"
 
 namespace tertulia::bench {
 
@@ -29,9 +32,9 @@ class StreamModel final {
   [[nodiscard]] std::string profile() const;
   [[nodiscard]] std::uint64_t words() const { return words_; }
   [[nodiscard]] std::uint64_t answers() const { return answers_; }
-  // The most that a word was written after its time, since asked last: then it is the benchmark
-  // that has too little of the machine.
-  [[nodiscard]] double take_lateness_ms();
+  // By how much each word was written after its time, since asked last: where it is much, it is the
+  // benchmark that has too little of the machine.
+  [[nodiscard]] Spread take_lateness();
 
   [[nodiscard]] static std::int64_t now_ns();
 
@@ -45,7 +48,8 @@ class StreamModel final {
   std::atomic<bool> ending_ = false;
   std::atomic<std::uint64_t> words_ = 0;
   std::atomic<std::uint64_t> answers_ = 0;
-  std::atomic<std::int64_t> lateness_ns_ = 0;
+  std::mutex mutex_;
+  Spread lateness_;  // ms
   std::thread thread_;
 };
 

@@ -91,6 +91,7 @@ void Subscription::push(const Event& event) {
   {
     const std::lock_guard lock(mutex_);
     if (closed_) return;
+    if (event.type == Event::Type::token && !wants_tokens_) return;
     if (event.type == Event::Type::token && events_.size() >= kMaxTokens) return;
     if (events_.size() >= kMaxEvents) {
       cut_off_ = closed_ = true;
@@ -107,6 +108,14 @@ std::shared_ptr<Subscription> EventBus::subscribe() {
   subscriptions_.push_back(subscription);
   watchers_ = static_cast<int>(subscriptions_.size());
   return subscription;
+}
+
+bool EventBus::wants_tokens() const {
+  const std::lock_guard lock(mutex_);
+  return std::any_of(subscriptions_.begin(), subscriptions_.end(), [](const auto& weak) {
+    const auto subscription = weak.lock();
+    return subscription && subscription->wants_tokens_;
+  });
 }
 
 void EventBus::publish(const Event& event) {

@@ -53,6 +53,9 @@ class Subscription final {
   [[nodiscard]] std::optional<Event> next_until(base::SteadyTime deadline, bool& closed);
   // A `next_until` that waits returns at once, without an event; so does the next, if none waits.
   void interrupt();
+  // Whether it is given tokens: it is, unless it says otherwise. Each one wakes who waits; a watcher
+  // with nobody to tell spares that.
+  void want_tokens(bool wanted) { wants_tokens_ = wanted; }
   void close();
   [[nodiscard]] bool was_cut_off() const;
 
@@ -60,6 +63,7 @@ class Subscription final {
   friend class EventBus;
   void push(const Event& event);
 
+  std::atomic<bool> wants_tokens_ = true;
   static constexpr std::size_t kMaxTokens = 10'000;
   static constexpr std::size_t kMaxEvents = 100'000;
   mutable std::mutex mutex_;
@@ -76,10 +80,12 @@ class EventBus final {
   [[nodiscard]] std::shared_ptr<Subscription> subscribe();
   // Is there anybody to tell? Spares making events that nobody reads.
   [[nodiscard]] bool has_watchers() const { return watchers_.load(std::memory_order_relaxed) > 0; }
+  // The same of tokens, at this moment.
+  [[nodiscard]] bool wants_tokens() const;
   void publish(const Event& event);
 
  private:
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::vector<std::weak_ptr<Subscription>> subscriptions_;
   std::atomic<int> watchers_ = 0;
 };

@@ -356,6 +356,7 @@ void Performance::ask(std::int64_t order) {
   if (services_.bus->has_watchers()) {
     listener.on_text = [bus = services_.bus, clock = services_.clock, id = session_.id,
                         order](std::string_view text) {
+      if (!bus->wants_tokens()) return;
       json::object data;
       data["order"] = order;
       data["text"] = text;

@@ -44,7 +44,10 @@ base::Result<std::shared_ptr<const PerformableFlow>> FlowCache::load(db::Connect
                                                                      const json::object& header) {
   {
     const std::lock_guard lock(mutex_);
-    if (auto known = flows_[version].lock()) return known;
+    if (auto known = flows_[version].lock()) {
+      keep(known);
+      return known;
+    }
   }
   auto rows = store::load_flow_steps(connection, version);
   if (!rows) return rows.error();
@@ -59,7 +62,15 @@ base::Result<std::shared_ptr<const PerformableFlow>> FlowCache::load(db::Connect
   }
   const std::lock_guard lock(mutex_);
   flows_[version] = flow;
-  return std::shared_ptr<const PerformableFlow>(std::move(flow));
+  keep(flow);
+  return Flow(std::move(flow));
+}
+
+void FlowCache::keep(const Flow& flow) {
+  if (!kept_.empty() && kept_.back() == flow) return;
+  std::erase(kept_, flow);
+  kept_.push_back(flow);
+  if (kept_.size() > kKept) kept_.erase(kept_.begin());
 }
 
 std::string FlowSnapshot::to_text() const {

@@ -32,15 +32,23 @@ struct PerformableFlow {
   std::vector<std::string> step_snapshots;  // JSON by instruction, ready for log rows
 };
 
-// The flow versions in use, loaded once each. Safe from any thread.
+// Flow versions, loaded once for all who use them at the same time; those used last are kept, so
+// that reading one session after the other does not load their flow anew for each. Safe from any
+// thread.
 class FlowCache final {
  public:
+  static constexpr std::size_t kKept = 32;
+
   [[nodiscard]] base::Result<std::shared_ptr<const PerformableFlow>> load(
       db::Connection& connection, Id version, const base::json::object& header);
 
  private:
+  using Flow = std::shared_ptr<const PerformableFlow>;
+  void keep(const Flow& flow);  // with the lock held
+
   std::mutex mutex_;
   std::map<Id, std::weak_ptr<const PerformableFlow>> flows_;
+  std::vector<Flow> kept_;  // the one used last is the last
 };
 
 // A session's flow_snapshot: what was in force when it was made.

@@ -72,7 +72,8 @@ base::Result<JsonPage> ServerRecords::list(const std::string& target, std::int64
                          .remedy = "see that the server is a Tertulia of this version"};
     for (json::value& item : items->get_array()) all.items.push_back(std::move(item));
     const json::value* next = page->if_contains("next_cursor");
-    if (next == nullptr || !next->is_int64() || items->get_array().empty()) return all;
+    // A page may be empty and not the last: no page looks at more than so much.
+    if (next == nullptr || !next->is_int64() || next->get_int64() == cursor) return all;
     cursor = next->get_int64();
     if (static_cast<std::int64_t>(all.items.size()) >= limit) {
       all.next = cursor;

@@ -231,18 +231,20 @@ void Connection<Stream>::on_body(Error error) {
   const bool keep = parser_->keep_alive();
   door_.answer(request_, [self = this->shared_from_this(), keep](Response response) {
     auto answer = std::make_shared<Response>(std::move(response));
-    asio::post(self->stream_.get_executor(), [self, keep, answer] {
+    const auto given = std::chrono::steady_clock::now();
+    asio::post(self->stream_.get_executor(), [self, keep, answer, given] {
       if (answer->outlet) {
         self->start_stream(std::move(*answer));
       } else {
-        self->write(std::move(*answer), keep);
+        self->write(std::move(*answer), keep, given);
       }
     });
   });
 }
 
 template <class Stream>
-void Connection<Stream>::write(Response response, bool keep) {
+void Connection<Stream>::write(Response response, bool keep,
+                               std::optional<std::chrono::steady_clock::time_point> given) {
   auto out = std::make_shared<http::response<http::string_body>>(
       static_cast<http::status>(response.status), version_);
   out->reason(reason_phrase(response.status));
@@ -253,8 +255,9 @@ void Connection<Stream>::write(Response response, bool keep) {
   if (!has_no_body) out->content_length(response.body.size());
   if (!is_head_ && !has_no_body) out->body() = std::move(response.body);
   beast::get_lowest_layer(stream_).expires_after(limits_.write);
-  auto written = [self = this->shared_from_this(), out, keeps](Error error, std::size_t) {
+  auto written = [self = this->shared_from_this(), out, keeps, given](Error error, std::size_t) {
     if (error) return self->close();
+    if (given) self->door_.written(std::chrono::steady_clock::now() - *given);
     if (!keeps) return self->linger();
     self->read_head();
   };

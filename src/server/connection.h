@@ -53,7 +53,9 @@ class Connection final : public AnyConnection,
   void refuse_unread(Error error);
   void wait_at_most(std::chrono::milliseconds time);
   [[nodiscard]] Error stop_waiting(Error error);
-  void write(Response response, bool keep);
+  // `given`: when the door gave the answer; none of its own.
+  void write(Response response, bool keep,
+             std::optional<std::chrono::steady_clock::time_point> given = {});
   void start_stream(Response response);
   void write_pieces();
   void watch_reader();

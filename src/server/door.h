@@ -1,6 +1,7 @@
 // What a connection asks of the server that it belongs to.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -24,6 +25,10 @@ class Door {
 
   // The whole request. `respond` is called once, from any thread.
   virtual void answer(std::shared_ptr<Request> request, std::function<void(Response)> respond) = 0;
+
+  // An answer that is no stream was written whole, so long after it was given. On the I/O thread:
+  // must not block.
+  virtual void written(std::chrono::nanoseconds /*after*/) {}
 };
 
 }  // namespace tertulia::server

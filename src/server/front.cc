@@ -52,7 +52,8 @@ bool has_tag(std::string_view list, std::string_view tag) {
 
 Front::Front(FrontOptions options, const Router& router, const TokenBook& tokens,
              Readiness& readiness, Workers& workers, Workers& scanners, engine::Writer& writer,
-             std::function<void(const Answered&)> answered)
+             std::function<void(const Answered&)> answered,
+             std::function<void(std::chrono::nanoseconds)> written)
     : options_(std::move(options)),
       router_(router),
       tokens_(tokens),
@@ -61,6 +62,7 @@ Front::Front(FrontOptions options, const Router& router, const TokenBook& tokens
       scanners_(scanners),
       writer_(writer),
       answered_(std::move(answered)),
+      written_(std::move(written)),
       guard_(options_.guard, [this](std::string_view token) { return tokens_.find(token); }),
       id_prefix_(fmt::format("{:08x}", base::fresh_seed() & 0xffffffff)) {}
 
@@ -178,7 +180,9 @@ void Front::answer(std::shared_ptr<Request> taken, std::function<void(Response)>
       return (*shared)(*std::move(known.answer));
     }
   }
-  const bool taken_on = workers.submit([this, request, shared](auto reader) {
+  const auto queued = std::chrono::steady_clock::now();
+  const bool taken_on = workers.submit([this, request, shared, queued](auto reader) {
+    request->waited = std::chrono::steady_clock::now() - queued;
     // An answer may come long after the worker has gone on to something else.
     const auto is_good = std::make_shared<std::atomic<bool>>(true);
     perform(request, reader, [shared, is_good](Response response) {
@@ -338,7 +342,8 @@ void Front::finish(const Admitted& request, Response& response) const {
     answered_({.route = request.route,
                .method = request.method,
                .status = response.status,
-               .time = std::chrono::duration_cast<std::chrono::nanoseconds>(time)});
+               .time = std::chrono::duration_cast<std::chrono::nanoseconds>(time),
+               .waited = request.waited});
 }
 
 }  // namespace tertulia::server

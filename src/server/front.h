@@ -32,24 +32,29 @@ struct Answered {
   const Route* route = nullptr;  // null: none was found
   std::string method;
   int status = 0;
-  std::chrono::nanoseconds time{0};
+  std::chrono::nanoseconds time{0};    // from its head to its answer
+  std::chrono::nanoseconds waited{0};  // of it, for a worker
 };
 
 class Front final : public Door {
  public:
-  // All outlive it. `scanners` do what reads much. `answered` is called on any thread.
+  // All outlive it. `scanners` do what reads much. `answered` and `written` are
+  // called on any thread.
   Front(FrontOptions options, const Router& router, const TokenBook& tokens, Readiness& readiness,
         Workers& workers, Workers& scanners, engine::Writer& writer,
-        std::function<void(const Answered&)> answered);
+        std::function<void(const Answered&)> answered,
+        std::function<void(std::chrono::nanoseconds)> written);
 
   [[nodiscard]] Admission admit(const Head& head) override;
   void answer(std::shared_ptr<Request> request, std::function<void(Response)> respond) override;
+  void written(std::chrono::nanoseconds after) override { written_(after); }
 
  private:
   // What is known of a request beside what handlers see.
   struct Admitted : Request {
     const Route* route = nullptr;
     base::SteadyTime since;
+    std::chrono::nanoseconds waited{0};
     bool is_head = false;
     bool renews = false;  // is made anew for KeptAnswers
     std::vector<std::pair<std::string, std::string>> cors;
@@ -75,6 +80,7 @@ class Front final : public Door {
   Workers& scanners_;
   engine::Writer& writer_;
   const std::function<void(const Answered&)> answered_;
+  const std::function<void(std::chrono::nanoseconds)> written_;
   const Guard guard_;
   const std::string id_prefix_;
   std::atomic<std::uint64_t> last_id_ = 0;

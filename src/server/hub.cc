@@ -58,8 +58,10 @@ base::Result<std::unique_ptr<Hub>> Hub::start(const db::Location& location, engi
 Hub::Hub(std::unique_ptr<db::Connection> connection, db::Location location, engine::EventBus& bus)
     : location_(std::move(location)),
       connection_(std::move(connection)),
-      subscription_(bus.subscribe()),
-      thread_([this] { work(); }) {}
+      subscription_(bus.subscribe()) {
+  subscription_->want_tokens(false);
+  thread_ = std::thread([this] { work(); });
+}
 
 Hub::~Hub() {
   stop();
@@ -83,6 +85,7 @@ void Hub::follow(std::shared_ptr<Follower> follower, model::Id session, std::int
                         .number = after,
                         .place = {},
                         .behind = true});
+    subscription_->want_tokens(true);
   }
   subscription_->interrupt();
 }
@@ -95,6 +98,7 @@ void Hub::follow_all(std::shared_ptr<Follower> follower, std::optional<Place> af
                         .number = 0,
                         .place = after.value_or(Place{}),
                         .behind = after.has_value()});
+    subscription_->want_tokens(true);
   }
   subscription_->interrupt();
 }
@@ -331,6 +335,8 @@ void Hub::give_token(const Event& token) {
 void Hub::forget_done() {
   std::erase_if(entries_, [](const auto& each) { return each.second->follower->is_done(); });
   count_ = entries_.size();
+  const std::lock_guard lock(mutex_);
+  if (entries_.empty() && arrived_.empty()) subscription_->want_tokens(false);
 }
 
 }  // namespace tertulia::server

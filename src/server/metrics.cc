@@ -31,8 +31,9 @@ const Histogram::BucketBoundaries kCallSeconds = {0.01, 0.05, 0.1, 0.25, 0.5, 1,
                                                   5,    10,   20,  30,   60,  120, 300};
 const Histogram::BucketBoundaries kCommitSeconds = {
     0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5};
-const Histogram::BucketBoundaries kRequestSeconds = {0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025,
-                                                     0.05,   0.1,   0.25,   0.5,   1,    5};
+const Histogram::BucketBoundaries kRequestSeconds = {0.0005, 0.001, 0.0025, 0.005, 0.0075, 0.01,
+                                                     0.015,  0.025, 0.05,   0.1,   0.25,   0.5,
+                                                     1,      5};
 const Histogram::BucketBoundaries kGroupMembers = {1, 2, 4, 8, 16, 32, 64, 128, 256};
 
 double to_seconds(std::int64_t milliseconds) {
@@ -121,6 +122,14 @@ struct Metrics::Families {
       counter("tertulia_http_requests_total", "HTTP requests that were answered");
   Family<Histogram>& request_seconds =
       histogram("tertulia_http_request_duration_seconds", "Time until the answer began");
+  Histogram& wait_seconds =
+      histogram("tertulia_http_request_wait_seconds",
+                "Time that requests waited for a worker, a part of their duration")
+          .Add({}, kRequestSeconds);
+  Histogram& write_seconds =
+      histogram("tertulia_http_response_write_seconds",
+                "Time from when an answer could begin until it was written whole")
+          .Add({}, kRequestSeconds);
 };
 
 Metrics::Metrics(db::Location location, std::string_view version)
@@ -131,13 +140,18 @@ Metrics::Metrics(db::Location location, std::string_view version)
 Metrics::~Metrics() = default;
 
 void Metrics::answered(std::string_view route, std::string_view method, int status,
-                       double seconds) {
+                       std::chrono::nanoseconds time, std::chrono::nanoseconds waited) {
   const std::string pattern(route.empty() ? "none" : route);
   const std::string verb = known_method(method);
   families_->requests.Add({{"route", pattern}, {"method", verb}, {"status", status_class(status)}})
       .Increment();
   families_->request_seconds.Add({{"route", pattern}, {"method", verb}}, kRequestSeconds)
-      .Observe(seconds);
+      .Observe(std::chrono::duration<double>(time).count());
+  families_->wait_seconds.Observe(std::chrono::duration<double>(waited).count());
+}
+
+void Metrics::written(std::chrono::nanoseconds after) {
+  families_->write_seconds.Observe(std::chrono::duration<double>(after).count());
 }
 
 void Metrics::session_begun(const engine::ObservedSession&) {

@@ -7,6 +7,7 @@
 // tell is as it stands when it is shown.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -42,7 +43,11 @@ class Metrics final : public engine::Observer {
 
   // An HTTP request was answered. `route` is the pattern that was found ("/api/v1/sessions/{id}");
   // empty: none. The time is until the answer's first byte could be sent.
-  void answered(std::string_view route, std::string_view method, int status, double seconds);
+  // `waited` is the part of it until a worker took it.
+  void answered(std::string_view route, std::string_view method, int status,
+                std::chrono::nanoseconds time, std::chrono::nanoseconds waited);
+  // An answer was written, so long after its first byte could be sent.
+  void written(std::chrono::nanoseconds after);
 
   // The whole page. `reader` may be null, or its database fail: then what it would tell is left
   // out.

@@ -141,9 +141,11 @@ TEST_F(MetricsTest, ASessionThatIsGivenUpIsPerformedNoMore) {
 }
 
 TEST_F(MetricsTest, RequestsHaveFewLabels) {
-  metrics_.answered("/api/v1/sessions/{id}", "GET", 200, 0.002);
-  metrics_.answered("/api/v1/sessions/{id}", "GET", 204, 0.002);
-  metrics_.answered("", "BREW", 418, 0.1);
+  using std::chrono::milliseconds;
+  metrics_.answered("/api/v1/sessions/{id}", "GET", 200, milliseconds(3), milliseconds(1));
+  metrics_.answered("/api/v1/sessions/{id}", "GET", 204, milliseconds(3), milliseconds(1));
+  metrics_.answered("", "BREW", 418, milliseconds(100), milliseconds(0));
+  metrics_.written(milliseconds(2));
   const auto samples = read_page(page());
   EXPECT_EQ(
       samples.at(
@@ -155,6 +157,9 @@ TEST_F(MetricsTest, RequestsHaveFewLabels) {
       samples.at(
           R"(tertulia_http_request_duration_seconds_count{method="GET",route="/api/v1/sessions/{id}"})"),
       2);
+  EXPECT_EQ(samples.at("tertulia_http_request_wait_seconds_count"), 3);
+  EXPECT_DOUBLE_EQ(samples.at("tertulia_http_request_wait_seconds_sum"), 0.002);
+  EXPECT_DOUBLE_EQ(samples.at("tertulia_http_response_write_seconds_sum"), 0.002);
 }
 
 TEST_F(MetricsTest, ProfilesBeyondAHundredAreCountedTogether) {

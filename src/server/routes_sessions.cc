@@ -95,7 +95,8 @@ Response list(const Request& request, Desk& desk) {
     (std::string_view(name) == "created_from" ? wanted.created_from : wanted.created_before) =
         *time;
   }
-  auto page = service::list_sessions_json(*desk.reader, std::move(wanted));
+  auto page =
+      service::list_sessions_json(*desk.reader, std::move(wanted), service::kSessionsAPage);
   if (!page) return problem(page.error());
   return page_response(std::move(page->items), page->next);
 }
@@ -273,7 +274,7 @@ void add_session_routes(Router& router, const Api& api) {
                 auto filter =
                     service::to_filter(*desk.reader, *selection, base::Clock::system().now());
                 if (!filter) return problem(filter.error());
-                auto stats = service::load_session_stats(*desk.reader, *filter);
+                auto stats = store::load_stats(*desk.reader, *filter);
                 if (!stats) return problem(stats.error());
                 return json_response(service::stats_json(*stats));
               }});

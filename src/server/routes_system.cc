@@ -142,7 +142,7 @@ void add_system_routes(Router& router, const Api& api) {
               .response = "Stats",
               .reads_much = true,
               .handler = [](const Request&, Desk& desk) {
-                auto stats = service::load_session_stats(*desk.reader, {});
+                auto stats = store::load_stats(*desk.reader, {});
                 if (!stats) return problem(stats.error());
                 return json_response(service::stats_json(*stats));
               }});

@@ -182,8 +182,9 @@ base::Result<std::unique_ptr<Server>> Server::start(ServerOptions options) {
       all.router, all.tokens, all.readiness, *all.workers, *all.scanners, all.engine->writer(),
       [&all](const Answered& answered) {
         all.metrics.answered(answered.route == nullptr ? "" : answered.route->path, answered.method,
-                             answered.status, std::chrono::duration<double>(answered.time).count());
-      });
+                             answered.status, answered.time, answered.waited);
+      },
+      [&all](std::chrono::nanoseconds after) { all.metrics.written(after); });
   all.readiness.start([&all] { all.each_second(); },
                       [&all] {
                         all.watch_reader.reset();

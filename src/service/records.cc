@@ -78,15 +78,21 @@ base::Result<json::object> StoredRecords::comparison(Id first, Id second) {
 base::Result<json::object> StoredRecords::stats(const SessionSelection& selection) {
   auto filter = to_filter(reader_, selection, base::Clock::system().now());
   if (!filter) return filter.error();
-  auto found = load_session_stats(reader_, *filter);
+  auto found = store::load_stats(reader_, *filter);
   if (!found) return found.error();
   return stats_json(*found);
 }
 
 base::Result<json::array> StoredRecords::search(const std::string& text, std::int64_t limit) {
-  auto page = search_messages_json(reader_, text, {}, limit);
-  if (!page) return page.error();
-  return std::move(page->items);
+  json::array found;
+  for (std::optional<Id> below;;) {
+    const auto wanted = limit - static_cast<std::int64_t>(found.size());
+    auto page = search_messages_json(reader_, text, below, wanted);
+    if (!page) return page.error();
+    for (json::value& item : page->items) found.push_back(std::move(item));
+    if (!page->next || static_cast<std::int64_t>(found.size()) >= limit) return found;
+    below = page->next;
+  }
 }
 
 base::Result<std::string> StoredRecords::exported(Id id, const std::string& format) {

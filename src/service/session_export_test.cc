@@ -171,14 +171,14 @@ TEST_P(SessionExport, OneThatSaysNothingMorePartsFromTheOtherThere) {
 }
 
 TEST_P(SessionExport, StatsOfNoSessionsAreZero) {
-  auto none = load_session_stats(reader(), {});
+  auto none = store::load_stats(reader(), {});
   ASSERT_TRUE(none);
   const json::object out = stats_json(*none);
   EXPECT_EQ(out.at("total").at("sessions"), 0);
   for (const char* by : {"by_flow", "by_role", "by_model", "by_status"})
     EXPECT_TRUE(out.at(by).as_array().empty());
   perform(test::kTalk);
-  auto one = load_session_stats(reader(), {});
+  auto one = store::load_stats(reader(), {});
   ASSERT_TRUE(one);
   EXPECT_EQ(one->total.sessions, 1);
   EXPECT_EQ(one->total.steps, 3);

@@ -46,12 +46,35 @@ void add_waiting(json::object& out, const std::vector<engine::Waiting>& waiting)
 
 }  // namespace
 
-base::Result<JsonPage> list_sessions_json(db::Connection& reader, store::SessionPage page) {
+base::Result<JsonPage> list_sessions_json(db::Connection& reader, store::SessionPage page,
+                                          std::int64_t most) {
   const std::int64_t limit = page.limit;
   page.limit = one_more(limit);
+  Id least = 1;  // none below it fits
+  if (page.created_from || page.created_before) {
+    auto made = store::sessions_created(reader, page.created_from, page.created_before);
+    if (!made) return made.error();
+    if (!*made) return JsonPage();
+    least = (*made)->first;
+    page.below = std::min(page.below.value_or((*made)->last + 1), (*made)->last + 1);
+  }
+  // By ids, not by rows: there is nothing to count, and gaps only make a page look at less.
+  page.from = least;
+  if (store::needs_looking(page)) {
+    const Id end = page.below.value_or(std::numeric_limits<Id>::max());
+    auto newest = store::newest_session_below(reader, end);
+    if (!newest) return newest.error();
+    if (*newest - least >= most) page.from = *newest - most + 1;
+  }
   auto sessions = store::list_sessions(reader, page);
   if (!sessions) return sessions.error();
-  return page_of(*sessions, limit, session_item_json, [](const auto& each) { return each.id; });
+  JsonPage found =
+      page_of(*sessions, limit, session_item_json, [](const auto& each) { return each.id; });
+  if (found.next || *page.from <= least) return found;
+  auto left = store::newest_session_below(reader, *page.from);
+  if (!left) return left.error();
+  if (*left >= least) found.next = *left + 1;
+  return found;
 }
 
 base::Result<json::object> session_json(db::Connection& reader, engine::FlowCache& flows, Id id) {

@@ -4,6 +4,7 @@
 // not_found where there is no such session, row or document.
 #pragma once
 
+#include <limits>
 #include <optional>
 #include <string>
 
@@ -21,9 +22,13 @@ struct JsonPage {
   std::optional<std::int64_t> next = {};
 };
 
-// Newest first; the cursor goes into SessionPage::below.
-[[nodiscard]] base::Result<JsonPage> list_sessions_json(db::Connection& reader,
-                                                        store::SessionPage page);
+// Newest first; the cursor goes into SessionPage::below. Where rows are to be looked at that do not
+// fit (store::needs_looking), no page looks at more than `most`, whatever there are: it may be
+// short, or empty, and have a next one all the same.
+inline constexpr std::int64_t kSessionsAPage = 2000;
+[[nodiscard]] base::Result<JsonPage> list_sessions_json(
+    db::Connection& reader, store::SessionPage page,
+    std::int64_t most = std::numeric_limits<std::int64_t>::max());
 // How a session stands: flow, topic, status, usage, cast, result, and whom it waits for.
 [[nodiscard]] base::Result<base::json::object> session_json(db::Connection& reader,
                                                             engine::FlowCache& flows,
@@ -71,7 +76,7 @@ struct DocumentVersion {
 // [{session_id, position, role, text}]: messages that hold the text, newest first. The
 // cursor goes into `below`. No page looks at more messages than `most`, whatever there are: it may
 // be short, or empty, and have a next one all the same.
-inline constexpr std::int64_t kMessagesAPage = 5000;
+inline constexpr std::int64_t kMessagesAPage = 1000;
 [[nodiscard]] base::Result<JsonPage> search_messages_json(db::Connection& reader,
                                                           std::string_view text,
                                                           std::optional<model::Id> below,

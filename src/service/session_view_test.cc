@@ -193,6 +193,65 @@ TEST_P(SessionView, ASearchLooksAtSoManyMessagesAPage) {
   EXPECT_EQ(pages(6), (Pages{{1, 1}}));
 }
 
+TEST_P(SessionView, AListLooksAtSoManySessionsAPage) {
+  const auto make_about = [&](const char* topic) {
+    SessionWishes wishes;
+    wishes.topic = topic;
+    return make(test::kTalk, wishes);
+  };
+  for (const char* topic : {"Milk", "Tea", "Milk", "Tea", "Tea"}) make_about(topic);
+  ASSERT_TRUE(engine_->remove(4));
+  const auto pages = [&](store::SessionPage page, std::int64_t most) {
+    return walk("id", kAll, [&](std::int64_t below) {
+      page.below = below;
+      return list_sessions_json(reader(), page, most);
+    });
+  };
+  const store::SessionPage milk{.limit = 2, .topic = "milk"};
+  EXPECT_EQ(pages(milk, kAll), (Pages{{3, 1}}));
+  EXPECT_EQ(pages(milk, 1), (Pages{{}, {3}, {}, {1}}));
+  EXPECT_EQ(pages(milk, 2), (Pages{{}, {3}, {1}}));
+  EXPECT_EQ(pages(milk, 3), (Pages{{3}, {1}}));
+  EXPECT_EQ(pages({.limit = 2, .topic = "coffee"}, 3), (Pages{{}, {}}));
+  EXPECT_EQ(pages({.limit = 1, .topic = "milk"}, 3), (Pages{{3}, {1}}));
+  // What an index knows is not bounded.
+  EXPECT_EQ(pages({.limit = 9}, 1), (Pages{{5, 3, 2, 1}}));
+  EXPECT_EQ(pages({.filter = {.flow = "talk"}, .limit = 9}, 1), (Pages{{5, 3, 2, 1}}));
+  EXPECT_EQ(pages({.filter = {.statuses = {model::SessionStatus::not_started}}, .limit = 9}, 1),
+            (Pages{{5, 3, 2, 1}}));
+}
+
+TEST_P(SessionView, AListOfATimeBeginsAndEndsWhereItsSessionsAre) {
+  for (int i = 0; i < 6; ++i) make(test::kTalk);
+  const auto at = [](int day) { return base::Timestamp(std::chrono::hours(24 * (20'000 + day))); };
+  // Not in the order of their ids: such are imported.
+  for (const auto& [id, day] : {std::pair(1, 1), {2, 2}, {3, 1}, {4, 3}, {5, 5}, {6, 2}}) {
+    const std::string time = base::to_iso8601(at(day));
+    auto done = write<void>([&, id = id](db::Connection& connection) -> base::Result<void> {
+      auto set = connection.each_text(
+          "UPDATE sessions SET created_at = $2 WHERE id = $1",
+          std::vector<db::Param>{std::int64_t{id}, std::string_view(time)},
+          [](const db::Row&) -> base::Result<void> { return {}; });
+      if (!set) return set.error();
+      return {};
+    });
+    ASSERT_TRUE(done) << done.error().message;
+  }
+  const auto pages = [&](std::optional<base::Timestamp> from, std::optional<base::Timestamp> before,
+                         std::int64_t most) {
+    return walk("id", kAll, [&](std::int64_t below) {
+      return list_sessions_json(
+          reader(),
+          {.below = below, .limit = 10, .created_from = from, .created_before = before}, most);
+    });
+  };
+  EXPECT_EQ(pages(at(1), at(2), 2), (Pages{{3}, {1}}));  // 6 to 4 are not looked at
+  EXPECT_EQ(pages(at(3), {}, 2), (Pages{{5, 4}}));       // neither are 3 to 1
+  EXPECT_EQ(pages({}, at(3), kAll), (Pages{{6, 3, 2, 1}}));
+  EXPECT_EQ(pages({}, at(1), 1), (Pages{{}}));
+  EXPECT_EQ(pages(at(6), {}, 1), (Pages{{}}));
+}
+
 TEST_P(SessionView, SelectionsInWords) {
   make(test::kTalk);
   const base::Timestamp now = base::Clock::system().now();

@@ -26,6 +26,12 @@ FilterParams::FilterParams(const SessionFilter& filter, const std::optional<Id>&
   if (below) highest_ = std::min(highest_, *below - 1);
 }
 
+FilterParams::FilterParams(const SessionFilter& filter, Id first, Id last)
+    : FilterParams(filter, std::nullopt) {
+  lowest_ = std::max(lowest_, first);
+  highest_ = std::min(highest_, last);
+}
+
 std::vector<db::Param> FilterParams::list() const {
   return {param(statuses_), param(filter_.flow), param(changed_before_), param(ids_),
           param(lowest_),   param(highest_),     param(filter_.batch)};

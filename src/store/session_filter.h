@@ -1,6 +1,7 @@
 // The parameters $1 to $7 by which statements ask which sessions are meant (sql/session.sql).
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -15,11 +16,16 @@ inline constexpr const char* kForEver = "9999-12-31T23:59:59.999999Z";
 class FilterParams final {
  public:
   FilterParams(const SessionFilter& filter, const std::optional<Id>& below);
+  // Those with ids from `first` to `last`.
+  FilterParams(const SessionFilter& filter, Id first, Id last);
   FilterParams(const FilterParams&) = delete;
   FilterParams& operator=(const FilterParams&) = delete;
 
   // Good as long as this and the filter live.
   [[nodiscard]] std::vector<db::Param> list() const;
+  void raise_lowest(Id id) { lowest_ = std::max(lowest_, id); }
+  [[nodiscard]] Id lowest() const { return lowest_; }
+  [[nodiscard]] Id highest() const { return highest_; }
 
  private:
   const SessionFilter& filter_;

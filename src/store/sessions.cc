@@ -138,7 +138,8 @@ bool are_few(const SessionFilter& filter) {
 base::Result<std::vector<SessionSummary>> list_sessions(db::Connection& connection,
                                                         const SessionPage& page) {
   std::vector<SessionSummary> found;
-  const FilterParams filter(page.filter, page.below);
+  FilterParams filter(page.filter, page.below);
+  if (page.from) filter.raise_lowest(*page.from);
   if (!are_few(page.filter)) {
     const db::Sql& sql = page.filter.flow ? sql::list_sessions_of_flow : sql::list_sessions;
     if (auto done = read_sessions(connection, sql, page, filter.list(), found); !done)
@@ -162,6 +163,34 @@ base::Result<std::vector<SessionSummary>> list_sessions(db::Connection& connecti
   return found;
 }
 
+bool needs_looking(const SessionPage& page) {
+  const SessionFilter& filter = page.filter;
+  if (page.topic || page.created_from || page.created_before || filter.changed_before ||
+      filter.batch || !filter.ids.empty())
+    return true;
+  return !filter.statuses.empty() && (filter.flow || !are_few(filter));
+}
+
+base::Result<Id> newest_session_below(db::Connection& connection, Id below) {
+  return db::read_integer(connection, sql::newest_session_below, std::vector{param(below)});
+}
+
+base::Result<std::optional<IdRange>> sessions_created(
+    db::Connection& connection, const std::optional<base::Timestamp>& from,
+    const std::optional<base::Timestamp>& before) {
+  const std::string first = from ? base::to_iso8601(*from) : kBeforeAll;
+  const std::string end = before ? base::to_iso8601(*before) : kForEver;
+  std::optional<IdRange> range;
+  auto done = connection.each(sql::sessions_created_between, std::vector{param(first), param(end)},
+                              [&](const db::Row& row) -> base::Result<void> {
+                                if (!row.is_null(0))
+                                  range = {.first = row.integer(0), .last = row.integer(1)};
+                                return {};
+                              });
+  if (!done) return done.error();
+  return range;
+}
+
 base::Result<std::int64_t> count_sessions(db::Connection& connection, const SessionFilter& filter) {
   return db::read_integer(connection, sql::count_sessions, FilterParams(filter, {}).list());
 }
@@ -169,13 +198,16 @@ base::Result<std::int64_t> count_sessions(db::Connection& connection, const Sess
 base::Result<std::map<model::SessionStatus, std::int64_t>> count_sessions_by_status(
     db::Connection& connection) {
   std::map<model::SessionStatus, std::int64_t> counts;
+  std::int64_t finished = 0;
   auto done = connection.each(
       sql::count_sessions_by_status, {}, [&](const db::Row& row) -> base::Result<void> {
-        if (const auto status = model::from_text<model::SessionStatus>(row.text(0)))
-          counts[*status] = row.integer(1);
+        const auto status = model::from_text<model::SessionStatus>(row.text(0));
+        if (status) counts[*status] = row.integer(1);
+        finished += status ? -row.integer(1) : row.integer(1);
         return {};
       });
   if (!done) return done.error();
+  if (finished > 0) counts[model::SessionStatus::finished] = finished;
   return counts;
 }
 

@@ -56,6 +56,7 @@ struct SessionFilter {
 struct SessionPage {
   SessionFilter filter = {};
   std::optional<Id> below = {};  // only ids below this one: the cursor of the next page
+  std::optional<Id> from = {};   // and not below this one
   std::int64_t limit = 50;
   std::optional<std::string> topic = {};  // holds this text, in any case of letters
   std::optional<base::Timestamp> created_from = {};
@@ -78,6 +79,18 @@ struct SessionSummary {
 // Newest first.
 [[nodiscard]] base::Result<std::vector<SessionSummary>> list_sessions(db::Connection& connection,
                                                                       const SessionPage& page);
+// May rows be looked at that do not fit, because no index has those that do?
+[[nodiscard]] bool needs_looking(const SessionPage& page);
+// The highest id below that one; 0: there is none.
+[[nodiscard]] base::Result<Id> newest_session_below(db::Connection& connection, Id below);
+// Between which ids the sessions are that were made in a time; nothing where there are none.
+struct IdRange {
+  Id first = 0;
+  Id last = 0;
+};
+[[nodiscard]] base::Result<std::optional<IdRange>> sessions_created(
+    db::Connection& connection, const std::optional<base::Timestamp>& from,
+    const std::optional<base::Timestamp>& before);
 [[nodiscard]] base::Result<std::int64_t> count_sessions(db::Connection& connection,
                                                         const SessionFilter& filter);
 // How many sessions there are of each status that any has; by an index alone.
