@@ -116,10 +116,10 @@ BareResult run_bare(const std::string& path, int sessions, int steps, int per_tr
               " executed_steps_count=?2, updated_at=?3 WHERE id=?4");
   sqlite3_stmt* state =
       prepare(db, "UPDATE machine_states SET state=?1, updated_at=?2 WHERE session_id=?3");
-  sqlite3_stmt* events = prepare(
-      db,
-      "INSERT INTO session_events (session_id, last_number, events, created_at)"
-      " VALUES (?1, ?2, ?3, ?4)");
+  sqlite3_stmt* events =
+      prepare(db,
+              "INSERT INTO session_events (session_id, last_number, events, created_at)"
+              " VALUES (?1, ?2, ?3, ?4)");
   std::vector<sqlite3_int64> open_rows(static_cast<size_t>(sessions) + 1);
   const auto open_row = [&](int id, int order) {
     sqlite3_bind_int(open, 1, order);
@@ -174,7 +174,8 @@ BareResult run_bare(const std::string& path, int sessions, int steps, int per_tr
       check(db, sqlite3_exec(db, "COMMIT", nullptr, nullptr, nullptr));
   }
   const auto end = std::chrono::steady_clock::now();
-  for (sqlite3_stmt* each : {open, close, say, call, session, state, events}) sqlite3_finalize(each);
+  for (sqlite3_stmt* each : {open, close, say, call, session, state, events})
+    sqlite3_finalize(each);
   check(db, sqlite3_wal_checkpoint_v2(db, nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr));
   sqlite3_close(db);
   return {std::chrono::duration<double>(end - begin).count(),

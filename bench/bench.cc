@@ -178,11 +178,12 @@ void compare(std::string_view name, Place& place, int repetitions, int sessions,
     whole_ratios.push_back(rates.back() * whole.seconds / all);
   }
   fmt::print(
-      "{}: {:.2f} of the bare limit (wanted {:.1f}), {:.2f} of it where it writes the row of events "
+      "{}: {:.2f} of the bare limit (wanted {:.1f}), {:.2f} of it where it writes the row of "
+      "events "
       "too: {:.0f} steps/s, bare {:.0f}/s; {} commits in {} transactions, {:.0f} allocations a "
       "step\n",
-      name, median(ratios), wanted, median(whole_ratios), median(rates), median(bare_rates), last.counts.commits,
-      last.counts.transactions, last.allocations_per_step);
+      name, median(ratios), wanted, median(whole_ratios), median(rates), median(bare_rates),
+      last.counts.commits, last.counts.transactions, last.allocations_per_step);
 }
 
 void long_session(Place& place, int steps) {

@@ -155,7 +155,8 @@ class Scene final {
 void show_reads(Seen& seen) {
   fmt::print("  all reads: {} (wanted p99 under 10)\n", seen.from_due.shown());
   for (auto& [kind, times] : seen.by_kind) fmt::print("    {:20} {}\n", kind, times.shown());
-  for (const auto& [status, number] : seen.statuses) fmt::print("  status {}: {}\n", status, number);
+  for (const auto& [status, number] : seen.statuses)
+    fmt::print("  status {}: {}\n", status, number);
   fmt::print(
       "  of that the benchmark's: sent late by {}\n"
       "  from sent to answered: {}\n"
@@ -206,7 +207,8 @@ void measure_load(const ServerBenchOptions& options) {
   show_steps("without reads", quiet, quiet_steps);
   show_steps("with reads", loaded, loaded_steps);
   fmt::print(
-      "  slowest with reads {:.3f} of the slowest without, {:.3f} of the median without (wanted 1.2 "
+      "  slowest with reads {:.3f} of the slowest without, {:.3f} of the median without (wanted "
+      "1.2 "
       "at most); p99 {:.3f} of that median\n  {:.0f} MB resident at most\n",
       loaded_steps.most() / quiet_steps.most(), loaded_steps.most() / quiet_steps.at(0.5),
       loaded_steps.at(0.99) / quiet_steps.at(0.5), peak);

@@ -43,8 +43,8 @@ class Served final {
 [[nodiscard]] double machine_cpu_seconds();
 [[nodiscard]] double own_cpu_seconds();
 
-// The calling thread goes before all others from now on, where that is allowed: what stands for other
-// machines must not wait for the one that is measured. Says (once) where it is not.
+// The calling thread goes before all others from now on, where that is allowed: what stands for
+// other machines must not wait for the one that is measured. Says (once) where it is not.
 void go_first();
 
 // Runs the program to its end; gives up where it fails.

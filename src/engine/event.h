@@ -53,8 +53,8 @@ class Subscription final {
   [[nodiscard]] std::optional<Event> next_until(base::SteadyTime deadline, bool& closed);
   // A `next_until` that waits returns at once, without an event; so does the next, if none waits.
   void interrupt();
-  // Whether it is given tokens: it is, unless it says otherwise. Each one wakes who waits; a watcher
-  // with nobody to tell spares that.
+  // Whether it is given tokens: it is, unless it says otherwise. Each one wakes who waits; a
+  // watcher with nobody to tell spares that.
   void want_tokens(bool wanted) { wants_tokens_ = wanted; }
   void close();
   [[nodiscard]] bool was_cut_off() const;

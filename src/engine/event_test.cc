@@ -6,6 +6,13 @@
 namespace tertulia::engine {
 namespace {
 
+Event event(Event::Type type, model::Id session) {
+  Event made;
+  made.type = type;
+  made.session_id = session;
+  return made;
+}
+
 TEST(EventBus, TokensAreForThoseWhoWantThem) {
   EventBus bus;
   EXPECT_FALSE(bus.wants_tokens());
@@ -14,8 +21,8 @@ TEST(EventBus, TokensAreForThoseWhoWantThem) {
   EXPECT_TRUE(bus.wants_tokens());
   one->want_tokens(false);
   EXPECT_TRUE(bus.wants_tokens());
-  bus.publish({.type = Event::Type::token, .session_id = 1});
-  bus.publish({.id = 1, .type = Event::Type::message, .session_id = 1});
+  bus.publish(event(Event::Type::token, 1));
+  bus.publish(event(Event::Type::message, 1));
   EXPECT_EQ(one->next()->type, Event::Type::message);
   EXPECT_EQ(other->next()->type, Event::Type::token);
   EXPECT_EQ(other->next()->type, Event::Type::message);
@@ -24,7 +31,7 @@ TEST(EventBus, TokensAreForThoseWhoWantThem) {
   EXPECT_FALSE(bus.wants_tokens());
   one->want_tokens(true);
   EXPECT_TRUE(bus.wants_tokens());
-  bus.publish({.type = Event::Type::token, .session_id = 2});
+  bus.publish(event(Event::Type::token, 2));
   EXPECT_EQ(one->next()->session_id, 2);
 }
 

@@ -31,9 +31,8 @@ const Histogram::BucketBoundaries kCallSeconds = {0.01, 0.05, 0.1, 0.25, 0.5, 1,
                                                   5,    10,   20,  30,   60,  120, 300};
 const Histogram::BucketBoundaries kCommitSeconds = {
     0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5};
-const Histogram::BucketBoundaries kRequestSeconds = {0.0005, 0.001, 0.0025, 0.005, 0.0075, 0.01,
-                                                     0.015,  0.025, 0.05,   0.1,   0.25,   0.5,
-                                                     1,      5};
+const Histogram::BucketBoundaries kRequestSeconds = {
+    0.0005, 0.001, 0.0025, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5};
 const Histogram::BucketBoundaries kGroupMembers = {1, 2, 4, 8, 16, 32, 64, 128, 256};
 
 double to_seconds(std::int64_t milliseconds) {

@@ -95,8 +95,7 @@ Response list(const Request& request, Desk& desk) {
     (std::string_view(name) == "created_from" ? wanted.created_from : wanted.created_before) =
         *time;
   }
-  auto page =
-      service::list_sessions_json(*desk.reader, std::move(wanted), service::kSessionsAPage);
+  auto page = service::list_sessions_json(*desk.reader, std::move(wanted), service::kSessionsAPage);
   if (!page) return problem(page.error());
   return page_response(std::move(page->items), page->next);
 }

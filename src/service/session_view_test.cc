@@ -228,10 +228,10 @@ TEST_P(SessionView, AListOfATimeBeginsAndEndsWhereItsSessionsAre) {
   for (const auto& [id, day] : {std::pair(1, 1), {2, 2}, {3, 1}, {4, 3}, {5, 5}, {6, 2}}) {
     const std::string time = base::to_iso8601(at(day));
     auto done = write<void>([&, id = id](db::Connection& connection) -> base::Result<void> {
-      auto set = connection.each_text(
-          "UPDATE sessions SET created_at = $2 WHERE id = $1",
-          std::vector<db::Param>{std::int64_t{id}, std::string_view(time)},
-          [](const db::Row&) -> base::Result<void> { return {}; });
+      auto set =
+          connection.each_text("UPDATE sessions SET created_at = $2 WHERE id = $1",
+                               std::vector<db::Param>{std::int64_t{id}, std::string_view(time)},
+                               [](const db::Row&) -> base::Result<void> { return {}; });
       if (!set) return set.error();
       return {};
     });
@@ -241,8 +241,8 @@ TEST_P(SessionView, AListOfATimeBeginsAndEndsWhereItsSessionsAre) {
                          std::int64_t most) {
     return walk("id", kAll, [&](std::int64_t below) {
       return list_sessions_json(
-          reader(),
-          {.below = below, .limit = 10, .created_from = from, .created_before = before}, most);
+          reader(), {.below = below, .limit = 10, .created_from = from, .created_before = before},
+          most);
     });
   };
   EXPECT_EQ(pages(at(1), at(2), 2), (Pages{{3}, {1}}));  // 6 to 4 are not looked at
