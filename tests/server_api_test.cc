@@ -163,6 +163,8 @@ TEST_P(ServerApiTest, ARequestWithAKeyIsDoneOnce) {
   EXPECT_EQ(again.status, 201);
   EXPECT_EQ(again.body, first.body);
   EXPECT_EQ(again.field("idempotency-replayed"), "true");
+  EXPECT_EQ(first.field("location"), "/api/v1/sessions/1");
+  EXPECT_EQ(again.field("location"), "/api/v1/sessions/1");
   EXPECT_EQ(first.count("idempotency-replayed"), 0U);
   EXPECT_EQ(ids("/api/v1/sessions").size(), 1U);
   const json::object other =

@@ -21,7 +21,7 @@ namespace tertulia::engine {
 
 // Writes the file anew, whole or not at all, and takes it away where nothing has failed; how many
 // lines it has. `not_begun` says why sessions could not be performed that left no trace of it.
-[[nodiscard]] base::Result<std::int64_t> write_failures(
-    const std::string& path, BatchPlace& place, const std::map<Id, std::string>& not_begun);
+[[nodiscard]] base::Result<std::int64_t> write_failures(const std::string& path, BatchPlace& place,
+                                                        const std::map<Id, std::string>& not_begun);
 
 }  // namespace tertulia::engine

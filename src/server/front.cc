@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/json.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "base/sha256.h"
@@ -44,6 +45,19 @@ std::string kept_key(const Request& request) {
 
 // Is the tag one of a list, or is the list "*"? A weak mark is not looked at: If-None-Match is
 // compared so, and nobody was given a weak one for If-Match.
+// The path with the answer's member in the place of its name.
+std::string filled(std::string_view path, std::string_view answer) {
+  const auto begin = path.find('{'), end = path.find('}');
+  const auto json = base::parse_json(answer);
+  const auto* member = json && json->is_object()
+                           ? json->get_object().if_contains(path.substr(begin + 1, end - begin - 1))
+                           : nullptr;
+  if (member == nullptr) return {};
+  return std::string(path.substr(0, begin)) + encode_segment(member->is_string()
+                                                                 ? std::string(member->get_string())
+                                                                 : base::to_text(*member));
+}
+
 bool has_tag(std::string_view list, std::string_view tag) {
   return list == "*" || list.find(tag) != std::string_view::npos;
 }
@@ -313,6 +327,8 @@ void Front::finish(const Admitted& request, Response& response) const {
   if (request.path.rfind("/v1/", 0) == 0 && response.content_type == "application/problem+json")
     response = as_openai_error(std::move(response));
   if (response.status >= 400) response.body = hide_tokens(response.body);
+  if (response.status == 201 && !request.route->made.empty())
+    response.fields.emplace_back("Location", filled(request.route->made, response.body));
   const std::size_t size = response.body.size();
   if (response.status == 200 && request.method == "GET" && !response.outlet &&
       response.content_type != Metrics::kContentType) {

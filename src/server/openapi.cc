@@ -319,6 +319,9 @@ json::object operation(const Route& route) {
   json::object good;
   good["description"] = route.summary;
   if (!route.response.empty()) good["content"] = content(route.media, route.response);
+  if (route.status == 201 && !route.made.empty())
+    good["headers"] = json::object{
+        {"Location", {{"description", "where it is"}, {"schema", {{"type", "string"}}}}}};
   responses[std::to_string(route.status)] = std::move(good);
   json::object bad;
   bad["description"] = "what is wrong, and what to do";

@@ -44,7 +44,9 @@ struct Route {
   std::string_view response = {};               // the name of the answer's schema
   int status = 200;                             // of the answer
   std::string_view media = "application/json";  // of the answer
-  bool is_idempotent_by_key = false;            // a POST that creates or advances
+  // Where what a 201 has made is found: a path with a member of the answer, "/api/v1/roles/{name}".
+  std::string_view made = {};
+  bool is_idempotent_by_key = false;  // a POST that creates or advances
   bool needs_database = true;
   // Answers, with a null reader, also while the database cannot be worked with.
   bool answers_in_trouble = false;

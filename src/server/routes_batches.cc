@@ -165,9 +165,7 @@ Response find_or_make(const Api& api, const Request& request, Desk& desk) {
   if (!found) return problem(found.error());
   auto batch = store::load_batch(*desk.reader, found->id);
   if (!batch) return problem(batch.error());
-  Response response = respond_with(batch_json(api, desk, *batch), found->is_new ? 201 : 200);
-  response.fields.emplace_back("Location", fmt::format("/api/v1/batches/{}", found->id));
-  return response;
+  return respond_with(batch_json(api, desk, *batch), found->is_new ? 201 : 200);
 }
 
 Response place(const Api& api, const Request& request, Desk& desk) {
@@ -348,6 +346,7 @@ void add_batch_routes(Router& router, const Api& api) {
               .request = "NewBatch",
               .response = "Batch",
               .status = 201,
+              .made = "/api/v1/batches/{id}",
               .handler = by(find_or_make)});
   router.add({.method = "GET",
               .path = "/api/v1/batches/{id}",

@@ -88,11 +88,9 @@ Response store_sent(const Api& api, const Request& request, Desk& desk,
   });
   if (!done) return problem(done.error());
   const auto& version = stored->saved.version;
-  Response response = json_response(with_version(service::flow_json(stored->program),
-                                                 version.flow_template_id, version.number, false),
-                                    stored->saved.is_new && !name ? 201 : 200);
-  response.fields.emplace_back("Location", "/api/v1/flows/" + encode_segment(stored->program.name));
-  return response;
+  return json_response(with_version(service::flow_json(stored->program), version.flow_template_id,
+                                    version.number, false),
+                       stored->saved.is_new && !name ? 201 : 200);
 }
 
 Response get_flow(const Api& api, const Request& request, Desk& desk) {
@@ -225,6 +223,7 @@ void add_flow_routes(Router& router, const Api& api) {
               .request = "FlowText",
               .response = "Flow",
               .status = 201,
+              .made = "/api/v1/flows/{name}",
               .is_idempotent_by_key = true,
               .handler = [&api](const Request& request, Desk& desk) {
                 return store_sent(api, request, desk, {});

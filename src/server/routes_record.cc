@@ -126,9 +126,7 @@ Response import(const Api& api, const Request& request) {
     return {};
   });
   if (!done) return Body::refuse(done.error(), "");
-  Response response = json_response(service::imported_json(*imported), 201);
-  response.fields.emplace_back("Location", fmt::format("/api/v1/sessions/{}", imported->session));
-  return response;
+  return json_response(service::imported_json(*imported), 201);
 }
 
 Response search(const Request& request, Desk& desk) {
@@ -227,6 +225,7 @@ void add_record_routes(Router& router, const Api& api) {
               .request = "Archive",
               .response = "Imported",
               .status = 201,
+              .made = "/api/v1/sessions/{session_id}",
               .is_idempotent_by_key = true,
               .max_body = std::size_t{64} << 20,
               .handler = [&api](const Request& request, Desk&) { return import(api, request); }});

@@ -42,10 +42,7 @@ Response save(const Api& api, const Request& request, const std::string& name, i
     return {};
   });
   if (!done) return problem(done.error());
-  Response response = json_response(*saved, status);
-  if (status == 201)
-    response.fields.emplace_back("Location", "/api/v1/roles/" + encode_segment(name));
-  return response;
+  return json_response(*saved, status);
 }
 
 }  // namespace
@@ -69,6 +66,7 @@ void add_role_routes(Router& router, const Api& api) {
               .request = "NewRole",
               .response = "Role",
               .status = 201,
+              .made = "/api/v1/roles/{name}",
               .is_idempotent_by_key = true,
               .handler = [&api](const Request& request, Desk&) {
                 Body body(request.body);

@@ -169,9 +169,7 @@ Response create(const Api& api, const Request& request, Desk& desk) {
   if (!done) return Body::refuse(done.error(), "");
   if (autostart)
     if (auto begun = api.stage.begin(session, {}); !begun) return problem(begun.error());
-  Response response = respond_with(service::session_json(*desk.reader, api.flows, session), 201);
-  response.fields.emplace_back("Location", fmt::format("/api/v1/sessions/{}", session));
-  return response;
+  return respond_with(service::session_json(*desk.reader, api.flows, session), 201);
 }
 
 Response remove(const Api& api, const Request& request, Desk& desk) {
@@ -226,6 +224,7 @@ void add_session_routes(Router& router, const Api& api) {
               .request = "NewSession",
               .response = "Session",
               .status = 201,
+              .made = "/api/v1/sessions/{id}",
               .is_idempotent_by_key = true,
               .handler = [&api](const Request& request, Desk& desk) {
                 return create(api, request, desk);

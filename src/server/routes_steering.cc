@@ -164,9 +164,7 @@ Response branch(const Api& api, const Request& request, Desk& desk, bool is_reru
   auto shown = service::session_json(*desk.reader, api.flows, branched.id);
   if (!shown) return problem(shown.error());
   (*shown)["copied"] = json::object{{"rows", branched.rows}, {"messages", branched.messages}};
-  Response response = json_response(*shown, 201);
-  response.fields.emplace_back("Location", fmt::format("/api/v1/sessions/{}", branched.id));
-  return response;
+  return json_response(*shown, 201);
 }
 
 }  // namespace
@@ -182,6 +180,7 @@ void add_steering_routes(Router& router, const Api& api) {
                 .request = body,
                 .response = "Session",
                 .status = status,
+                .made = "/api/v1/sessions/{id}",
                 .is_idempotent_by_key = true,
                 .handler = std::move(handler)});
   };
