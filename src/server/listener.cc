@@ -9,6 +9,7 @@
 #include <boost/asio/ssl/context.hpp>
 #include <charconv>
 #include <map>
+#include <mutex>
 #include <optional>
 #include <thread>
 
@@ -89,6 +90,7 @@ struct Listener::Impl {
     const std::uint64_t number = ++last;
     const auto gone = [this, number] {
       --open;
+      const std::lock_guard lock(mutex);
       connections.erase(number);
     };
     std::shared_ptr<AnyConnection> made;
@@ -100,12 +102,18 @@ struct Listener::Impl {
       made = std::make_shared<Connection<beast::tcp_stream>>(beast::tcp_stream(std::move(socket)),
                                                              options.limits, *door, gone);
     }
-    connections.emplace(number, made);
+    {
+      const std::lock_guard lock(mutex);
+      connections.emplace(number, made);
+    }
     made->run();
   }
 
   void each(void (AnyConnection::*what)()) {
-    const auto all = connections;  // one that ends leaves the map
+    const auto all = [this] {  // one that ends leaves the map
+      const std::lock_guard lock(mutex);
+      return connections;
+    }();
     for (const auto& [number, weak] : all)
       if (const auto connection = weak.lock()) ((*connection).*what)();
   }
@@ -113,8 +121,9 @@ struct Listener::Impl {
   const ListenerOptions options;
   Door* door = nullptr;
   std::optional<asio::ssl::context> tls;
-  std::map<std::uint64_t, std::weak_ptr<AnyConnection>> connections;  // the I/O thread's
-  std::uint64_t last = 0;
+  std::mutex mutex;  // a connection ends on the thread that lets go of it last, maybe a worker
+  std::map<std::uint64_t, std::weak_ptr<AnyConnection>> connections;
+  std::uint64_t last = 0;  // the I/O thread's
   std::atomic<std::size_t> open = 0;
   std::uint16_t port = 0;
   asio::io_context context{1};  // after what connections touch as they go with it
