@@ -104,7 +104,9 @@ Running World::start(const std::vector<std::string>& arguments) const {
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::map<std::string, std::string> all = environment;
   all["TERTULIA_DB"] = database;
-  if (const char* path = std::getenv("PATH")) all["PATH"] = path;
+  // Sanitizers of the program are told where their reports go (script/sanitize).
+  for (const char* name : {"PATH", "ASAN_OPTIONS", "TSAN_OPTIONS", "UBSAN_OPTIONS"})
+    if (const char* value = std::getenv(name)) all[name] = value;
   std::vector<std::string> settings;
   for (const auto& [name, value] : all) settings.push_back(name + "=" + value);
   const auto pointers = [](std::vector<std::string>& texts) {
