@@ -36,8 +36,8 @@ struct Stats {
 // from being used anew, and a log that grows slows down everybody: so what reads everything does it
 // in slices. PostgreSQL has no such log; there a slice is bounded by its sessions alone.
 struct StatsSlice {
-  std::int64_t sessions = 1000;  // by their ids
-  std::int64_t rows = 10'000;    // a slice ends with the session that comes to so many
+  std::int64_t sessions = 500;  // by their ids
+  std::int64_t rows = 2500;     // a slice ends with the session that comes to so many
 };
 
 // Each session is as it stood at one moment, and counted once; different ones at different moments,

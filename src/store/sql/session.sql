@@ -95,12 +95,13 @@ WHERE (CAST($1 AS TEXT) IS NULL OR CAST($1 AS TEXT) LIKE '%,' || s.status || ',%
 
 -- name: count_sessions_by_status
 -- Nearly all sessions of a large database are finished: those are the ones that are left of all
--- (the last row, without a status), which are counted without a look at each.
+-- (the last row, without a status). SQLite counts those without a look at each, if count(*) is all
+-- that a SELECT asks for.
 SELECT status, count(*) FROM sessions
 WHERE status IN ('not_started', 'running', 'waiting', 'paused', 'failed', 'terminated')
 GROUP BY status
 UNION ALL
-SELECT '', count(*) FROM sessions;
+SELECT '', (SELECT count(*) FROM sessions);
 
 -- name: newest_session_below
 SELECT coalesce(max(id), 0) FROM sessions WHERE id < $1;
