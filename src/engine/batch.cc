@@ -237,7 +237,8 @@ void Batch::stop(BatchReport::Ending why) {
 base::Result<void> Batch::start_some() {
   std::vector<Id> begun;
   while (in_flight_.size() < options_.concurrency) {
-    if (ready_.empty() && !inputs_end_)
+    // Groups that are done already give nothing to begin: the next is read at once.
+    while (ready_.empty() && !inputs_end_)
       if (auto done = read_more(); !done) return done;
     if (ready_.empty()) break;
     if (!may_afford_another()) {
