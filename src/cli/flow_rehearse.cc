@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/json_members.h"
 #include "base/utf8.h"
 #include "cli/flow_source.h"
 #include "cli/terminal.h"
@@ -11,6 +12,7 @@ namespace tertulia::cli {
 namespace {
 
 namespace json = base::json;
+using base::text_at;
 
 struct RehearseOptions {
   std::string flow;
@@ -19,11 +21,6 @@ struct RehearseOptions {
   std::int64_t seed = 1;
   bool cover = false;
 };
-
-std::string_view text_of(const json::object& item, std::string_view name) {
-  const json::value* value = item.if_contains(name);
-  return value == nullptr ? std::string_view() : std::string_view(value->get_string());
-}
 
 // What the way is, for people.
 std::string_view words_of(std::string_view way) {
@@ -45,8 +42,8 @@ std::size_t print_ways(const json::object& rehearsal) {
              rehearsal.at("sessions").get_int64(),
              rehearsal.at("sessions").get_int64() == 1 ? "" : "s");
   for (const json::object* way : missing)
-    fmt::print("  not reached: {} ({}) {}\n", text_of(*way, "step"), text_of(*way, "kind"),
-               words_of(text_of(*way, "way")));
+    fmt::print("  not reached: {} ({}) {}\n", text_at(*way, "step"), text_at(*way, "kind"),
+               words_of(text_at(*way, "way")));
   if (rehearsal.at("cut_short").get_bool())
     fmt::print("  a session was given up: it had taken 2000 steps\n");
   return missing.size();
@@ -75,10 +72,10 @@ base::Result<int> rehearse(Context& context, const RehearseOptions& options) {
   for (const json::value& each : rehearsal->at("said").get_array()) {
     const json::object& said = each.get_object();
     fmt::print("{:>4}  {} {}\n", said.at("order").get_int64(),
-               styled(safe_for_terminal(text_of(said, "speaker")), Style::bold),
-               base::shorten(safe_for_terminal(text_of(said, "text")), 100));
+               styled(safe_for_terminal(text_at(said, "speaker")), Style::bold),
+               base::shorten(safe_for_terminal(text_at(said, "text")), 100));
   }
-  fmt::print("{}: {} model calls\n", text_of(*rehearsal, "status"),
+  fmt::print("{}: {} model calls\n", text_at(*rehearsal, "status"),
              rehearsal->at("calls").get_int64());
   const std::size_t missing = print_ways(*rehearsal);
   return options.cover && missing > 0 ? kExitFailed : kExitDone;

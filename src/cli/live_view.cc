@@ -4,6 +4,7 @@
 
 #include <cstdio>
 
+#include "base/json_members.h"
 #include "base/utf8.h"
 #include "cli/context.h"
 #include "cli/terminal.h"
@@ -12,16 +13,8 @@ namespace tertulia::cli {
 namespace {
 
 namespace json = base::json;
-
-std::string text_of(const json::object& object, const char* name) {
-  const json::value* value = object.if_contains(name);
-  return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
-}
-
-std::int64_t number_of(const json::object& object, const char* name) {
-  const json::value* value = object.if_contains(name);
-  return value != nullptr && value->is_int64() ? value->get_int64() : 0;
-}
+using base::integer_at;
+using base::text_at;
 
 void put(std::string_view text) {
   std::fwrite(text.data(), 1, text.size(), stdout);
@@ -43,19 +36,16 @@ std::string value_words(const json::value& value) {
 }
 
 LiveView::LiveView(const json::object& session, bool json)
-    : session_(number_of(session, "id")),
-      flow_(text_of(session, "flow")),
-      topic_(text_of(session, "topic")),
+    : session_(integer_at(session, "id")),
+      flow_(text_at(session, "flow")),
+      topic_(text_at(session, "topic")),
       json_(json),
       is_live_(!json && output_is_terminal()) {
-  const json::value* rehearsal = session.if_contains("rehearsal");
-  is_rehearsal_ = rehearsal != nullptr && rehearsal->is_bool() && rehearsal->get_bool();
-  if (const json::value* cast = session.if_contains("cast"); cast && cast->is_array())
-    for (const json::value& each : cast->get_array())
-      if (const json::object* role = each.if_object()) {
-        const std::size_t colour = speakers_.size();
-        speakers_[text_of(*role, "ref")] = {text_of(*role, "name"), colour};
-      }
+  is_rehearsal_ = base::flag_at(session, "rehearsal");
+  for (const json::object* role : base::objects_at(session, "cast")) {
+    const std::size_t colour = speakers_.size();
+    speakers_[std::string(text_at(*role, "ref"))] = {std::string(text_at(*role, "name")), colour};
+  }
 }
 
 void LiveView::begin() {
@@ -86,8 +76,8 @@ void LiveView::show(const engine::Event& event) {
       show_token(event.data);
       break;
     case Type::message:
-      if (const json::value* message = event.data.if_contains("message"))
-        show_message(message->get_object());
+      if (const json::object* message = base::object_at(event.data, "message"))
+        show_message(*message);
       break;
     case Type::step_completed:
       show_completed(event.data);
@@ -96,11 +86,11 @@ void LiveView::show(const engine::Event& event) {
       clear_status();
       if (is_streaming_) put("\n");
       is_streaming_ = false;
-      put(styled(
-          fmt::format("  attempt {} at step {} failed ({}): {}\n", number_of(event.data, "attempt"),
-                      number_of(event.data, "order"), text_of(event.data, "outcome"),
-                      safe_for_terminal(text_of(event.data, "error"))),
-          Style::yellow));
+      put(styled(fmt::format("  attempt {} at step {} failed ({}): {}\n",
+                             integer_at(event.data, "attempt"), integer_at(event.data, "order"),
+                             text_at(event.data, "outcome"),
+                             safe_for_terminal(text_at(event.data, "error"))),
+                 Style::yellow));
       break;
     case Type::message_placed:
       break;
@@ -114,14 +104,14 @@ void LiveView::show(const engine::Event& event) {
 }
 
 void LiveView::show_step(const json::object& data) {
-  round_ = number_of(data, "round");
-  steps_ = number_of(data, "order");
-  const std::string kind = text_of(data, "kind");
+  round_ = integer_at(data, "round");
+  steps_ = integer_at(data, "order");
+  const std::string_view kind = text_at(data, "kind");
   if (kind == "ask" || !data.contains("role")) return;
   // Branches speak at the same time: their words are shown when they are said, not as they stream.
   const bool streams = kind == "speak" && !data.contains("branch");
-  order_ = streams ? number_of(data, "order") : 0;
-  role_ = text_of(data, "role");
+  order_ = streams ? integer_at(data, "order") : 0;
+  role_ = text_at(data, "role");
   is_structured_ = data.contains("structured");
   is_streaming_ = false;
   streamed_.clear();
@@ -129,59 +119,53 @@ void LiveView::show_step(const json::object& data) {
 }
 
 void LiveView::show_token(const json::object& data) {
-  if (!is_live_ || is_structured_ || number_of(data, "order") != order_) return;
+  if (!is_live_ || is_structured_ || integer_at(data, "order") != order_) return;
   clear_status();
   if (!is_streaming_) speaker_line(role_, {});
   is_streaming_ = true;
-  const std::string text = safe_for_terminal(text_of(data, "text"));
+  const std::string text = safe_for_terminal(text_at(data, "text"));
   streamed_ += text;
   put(text);
 }
 
 void LiveView::show_message(const json::object& message) {
   clear_status();
-  const std::string ref = text_of(message, "role");
+  const std::string_view ref = text_at(message, "role");
   if (!is_streaming_) {
-    speaker_line(ref, text_of(message, "to"));
-    std::string text = text_of(message, "text");
+    speaker_line(ref, text_at(message, "to"));
+    std::string text(text_at(message, "text"));
     if (auto value = base::parse_json(text); value && value->is_object())
       text = value_words(*value);
     put(safe_for_terminal(text));
   }
   put("\n");
-  if (const auto version = number_of(message, "document_version"); version > 0)
-    put(styled(fmt::format("  (document {}, version {})\n", text_of(message, "document"), version),
+  if (const auto version = integer_at(message, "document_version"); version > 0)
+    put(styled(fmt::format("  (document {}, version {})\n", text_at(message, "document"), version),
                Style::dim));
   is_streaming_ = false;
 }
 
 void LiveView::show_completed(const json::object& data) {
-  if (const json::value* result = data.if_contains("result_data"); result && result->is_object())
-    show_decision(result->get_object());
-  if (const json::value* result = data.if_contains("result_data"); result && result->is_object())
-    if (const json::value* tokens = result->get_object().if_contains("tokens");
-        tokens && tokens->is_array())
-      for (const json::value& count : tokens->get_array())
-        if (count.is_int64()) tokens_ += count.get_int64();
+  const json::object* result = base::object_at(data, "result_data");
+  if (result == nullptr) return;
+  show_decision(*result);
+  if (const json::array* tokens = base::array_at(*result, "tokens"))
+    for (const json::value& count : *tokens)
+      if (count.is_int64()) tokens_ += count.get_int64();
 }
 
 // What a judge decided, or a moderator: it stands in no message.
 void LiveView::show_decision(const json::object& result) {
-  const auto name_of = [&](const std::string& ref) {
+  const auto name_of = [&](std::string_view ref) {
     const auto speaker = speakers_.find(ref);
     return safe_for_terminal(speaker == speakers_.end() ? ref : speaker->second.name);
   };
   std::string words;
-  if (const json::value* judges = result.if_contains("judges"); judges && judges->is_array())
-    for (const json::value& each : judges->get_array())
-      if (const json::object* judge = each.if_object()) {
-        const json::value* answer = judge->if_contains("answer");
-        words +=
-            fmt::format("  ({} says {}: {})\n", name_of(text_of(*judge, "role")),
-                        answer != nullptr && answer->is_bool() && answer->get_bool() ? "yes" : "no",
-                        safe_for_terminal(text_of(*judge, "reason")));
-      }
-  if (const std::string chosen = text_of(result, "chosen"); !chosen.empty())
+  for (const json::object* judge : base::objects_at(result, "judges"))
+    words += fmt::format("  ({} says {}: {})\n", name_of(text_at(*judge, "role")),
+                         base::flag_at(*judge, "answer") ? "yes" : "no",
+                         safe_for_terminal(text_at(*judge, "reason")));
+  if (const auto chosen = text_at(result, "chosen"); !chosen.empty())
     words += fmt::format("  ({} has the next turn{})\n", name_of(chosen),
                          result.contains("fell_to_next") ? ", as nobody was named" : "");
   if (words.empty()) return;
@@ -189,13 +173,13 @@ void LiveView::show_decision(const json::object& result) {
   put(styled(words, Style::dim));
 }
 
-void LiveView::speaker_line(const std::string& ref, const std::string& to) {
+void LiveView::speaker_line(std::string_view ref, std::string_view to) {
   if (round_ != shown_round_) {
     put(styled(fmt::format("\n--- round {} ---\n", round_), Style::dim));
     shown_round_ = round_;
   }
   const auto speaker = speakers_.find(ref);
-  const Speaker who = speaker == speakers_.end() ? Speaker{ref, 0} : speaker->second;
+  const Speaker who = speaker == speakers_.end() ? Speaker{std::string(ref), 0} : speaker->second;
   const auto addressee = speakers_.find(to);
   put("\n" + in_speaker_colour(safe_for_terminal(who.name), who.colour) +
       (addressee == speakers_.end()

@@ -32,7 +32,7 @@ class LiveView final {
   void show_message(const base::json::object& message);
   void show_completed(const base::json::object& data);
   void show_decision(const base::json::object& result);
-  void speaker_line(const std::string& ref, const std::string& to);
+  void speaker_line(std::string_view ref, std::string_view to);
   void status();
   void clear_status();
 

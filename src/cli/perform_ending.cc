@@ -4,6 +4,7 @@
 
 #include <cstdio>
 
+#include "base/json_members.h"
 #include "cli/terminal.h"
 
 namespace tertulia::cli {
@@ -13,18 +14,13 @@ using model::SessionStatus;
 using model::StopReason;
 
 Ending ending_of(const json::object& session) {
-  const auto text = [&](const char* name) {
-    const json::value* value = session.if_contains(name);
-    return value != nullptr && value->is_string() ? std::string(value->get_string())
-                                                  : std::string();
-  };
   Ending ending;
-  if (const json::value* id = session.if_contains("id"); id != nullptr && id->is_int64())
-    ending.session = id->get_int64();
-  ending.status = model::from_text<SessionStatus>(text("status")).value_or(ending.status);
-  ending.stop_reason = model::from_text<StopReason>(text("stop_reason"));
-  ending.text = text("reason");
-  ending.flow = text("flow");
+  ending.session = base::integer_at(session, "id");
+  ending.status =
+      model::from_text<SessionStatus>(base::text_at(session, "status")).value_or(ending.status);
+  ending.stop_reason = model::from_text<StopReason>(base::text_at(session, "stop_reason"));
+  ending.text = base::text_at(session, "reason");
+  ending.flow = base::text_at(session, "flow");
   if (const json::value* cast = session.if_contains("cast"))
     if (const json::value* profile = base::at_pointer(*cast, "/0/profile");
         profile != nullptr && profile->is_string())

@@ -4,6 +4,7 @@
 
 #include <cstdio>
 
+#include "base/json_members.h"
 #include "cli/interrupts.h"
 #include "cli/live_view.h"
 #include "cli/perform_ending.h"
@@ -22,11 +23,6 @@ using Type = engine::Event::Type;
 
 // How often a session from which nothing comes is looked at.
 constexpr std::chrono::seconds kQuiet{5};
-
-std::int64_t number_at(const json::object& object, const char* name) {
-  const json::value* value = object.if_contains(name);
-  return value != nullptr && value->is_int64() ? value->get_int64() : 0;
-}
 
 std::string_view path_of(Action action) {
   switch (action) {
@@ -63,7 +59,7 @@ class Following final {
             std::int64_t last_event, bool passes_on)
       : context_(context),
         client_(client),
-        id_(number_at(session, "id")),
+        id_(base::integer_at(session, "id")),
         first_(last_event),
         seen_(last_event),
         passes_on_(passes_on),
@@ -106,7 +102,8 @@ class Following final {
   // Has everything been shown, and does nobody go on?
   bool has_stopped(const json::object& session, bool is_quiet) {
     const Ending ending = ending_of(session);
-    if (ending.status == model::SessionStatus::running || seen_ < number_at(session, "last_event"))
+    if (ending.status == model::SessionStatus::running ||
+        seen_ < base::integer_at(session, "last_event"))
       return false;
     // The next server goes on with it.
     if (ending.status == model::SessionStatus::paused &&
@@ -199,7 +196,7 @@ base::Result<int> perform_there(Context& context, remote::ApiClient& client, Id 
   auto session = client.get(remote::session_path(id));
   if (!session) return session.error();
   std::optional<Following> following(std::in_place, context, client, *session,
-                                     number_at(*session, "last_event"), true);
+                                     base::integer_at(*session, "last_event"), true);
   following->view().begin();
   auto begun =
       client.post(remote::session_path(id, path_of(performing.action)), body_of(performing));

@@ -3,6 +3,7 @@
 
 #include <cstdio>
 
+#include "base/json_members.h"
 #include "base/utf8.h"
 #include "cli/context.h"
 #include "cli/live_view.h"
@@ -18,22 +19,10 @@ namespace tertulia::cli {
 namespace {
 
 namespace json = base::json;
+using base::flag_at;
+using base::integer_at;
+using base::text_at;
 using model::Id;
-
-bool is_rehearsed(const json::object& document) {
-  const json::value* is = document.if_contains("rehearsal");
-  return is != nullptr && is->is_bool() && is->get_bool();
-}
-
-std::string text_of(const json::object& object, const char* name) {
-  const json::value* value = object.if_contains(name);
-  return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
-}
-
-std::int64_t number_of(const json::object& object, const char* name) {
-  const json::value* value = object.if_contains(name);
-  return value != nullptr && value->is_int64() ? value->get_int64() : 0;
-}
 
 base::Result<int> show(Context& context, Id id) {
   auto records = context.records();
@@ -66,7 +55,7 @@ base::Result<int> log(Context& context, Id id, const LogViewOptions& options) {
   auto rows =
       (*records)->log(id, {.snapshots = options.full, .words = true, .calls = options.full});
   if (!rows) return rows.error();
-  if (is_rehearsed(*session)) fmt::print("{}\n", styled("(rehearsal)", Style::yellow));
+  if (flag_at(*session, "rehearsal")) fmt::print("{}\n", styled("(rehearsal)", Style::yellow));
   if (auto printed = print_log(*rows, options); !printed) return printed.error();
   return kExitDone;
 }
@@ -99,7 +88,7 @@ struct DocumentOptions {
   bool diff = false;
 };
 
-void print_diff(const std::string& before, const std::string& after) {
+void print_diff(std::string_view before, std::string_view after) {
   using service::DiffLine;
   for (const DiffLine& line : service::diff_lines(before, after)) {
     const std::string words = safe_for_terminal(line.text);
@@ -118,12 +107,13 @@ base::Result<int> document(Context& context, Id id, const DocumentOptions& optio
     print_json(*shown);
     return kExitDone;
   }
-  if (is_rehearsed(*shown)) fmt::print(stderr, "(rehearsal: written by the built-in stand-in)\n");
-  const std::string text = text_of(*shown, "text");
-  if (const std::int64_t version = number_of(*shown, "version"); options.diff && version > 1) {
+  if (flag_at(*shown, "rehearsal"))
+    fmt::print(stderr, "(rehearsal: written by the built-in stand-in)\n");
+  const std::string_view text = text_at(*shown, "text");
+  if (const std::int64_t version = integer_at(*shown, "version"); options.diff && version > 1) {
     auto before = (*records)->document(id, options.name, version - 1);
     if (!before) return before.error();
-    print_diff(text_of(*before, "text"), text);
+    print_diff(text_at(*before, "text"), text);
     return kExitDone;
   }
   fmt::print("{}\n", safe_for_terminal(text));
@@ -135,23 +125,20 @@ base::Result<int> replay(Context& context, Id id) {
   if (!records) return records.error();
   auto proof = (*records)->proof(id);
   if (!proof) return proof.error();
-  const json::value* told = proof->if_contains("agrees");
-  const bool agrees = told != nullptr && told->is_bool() && told->get_bool();
+  const bool agrees = flag_at(*proof, "agrees");
   if (context.json) {
     print_json(*proof);
     return agrees ? kExitDone : kExitFailed;
   }
-  if (const json::value* all = proof->if_contains("disagreements"); all && all->is_array())
-    for (const json::value& each : all->get_array())
-      if (const json::object* one = each.if_object()) {
-        const std::int64_t order = number_of(*one, "order");
-        fmt::print("{}: {}\n",
-                   order == 0 ? std::string("the final state") : fmt::format("step {}", order),
-                   safe_for_terminal(text_of(*one, "what")));
-      }
+  for (const json::object* one : base::objects_at(*proof, "disagreements")) {
+    const std::int64_t order = integer_at(*one, "order");
+    fmt::print("{}: {}\n",
+               order == 0 ? std::string("the final state") : fmt::format("step {}", order),
+               safe_for_terminal(text_at(*one, "what")));
+  }
   fmt::print("replay of session {}: {} log rows, {} messages, {} requests rebuilt: {}\n", id,
-             number_of(*proof, "rows"), number_of(*proof, "messages"),
-             number_of(*proof, "requests_rebuilt"),
+             integer_at(*proof, "rows"), integer_at(*proof, "messages"),
+             integer_at(*proof, "requests_rebuilt"),
              agrees ? styled("log and state agree", Style::green)
                     : styled("log and state disagree", Style::red));
   return agrees ? kExitDone : kExitFailed;
@@ -170,13 +157,12 @@ base::Result<int> search(Context& context, const std::string& text, std::int64_t
     const json::object* message = item.if_object();
     if (message == nullptr) continue;
     // The words around the place, so that the match is seen.
-    const std::string content = text_of(*message, "text");
+    const std::string_view content = text_at(*message, "text");
     const size_t at = std::min(content.find(text), content.size());
     const std::string_view before = base::clip_bytes(content, at > 60 ? at - 60 : 0);
-    fmt::print(
-        "{:>6} #{:<4} {}: {}\n", number_of(*message, "session_id"), number_of(*message, "position"),
-        safe_for_terminal(text_of(*message, "role")),
-        base::shorten(safe_for_terminal(std::string_view(content).substr(before.size())), 120));
+    fmt::print("{:>6} #{:<4} {}: {}\n", integer_at(*message, "session_id"),
+               integer_at(*message, "position"), safe_for_terminal(text_at(*message, "role")),
+               base::shorten(safe_for_terminal(content.substr(before.size())), 120));
   }
   return kExitDone;
 }

@@ -6,6 +6,7 @@
 
 #include <iostream>
 
+#include "base/json_members.h"
 #include "cli/db_report.h"
 #include "cli/session_selection.h"
 #include "cli/session_tools.h"
@@ -95,15 +96,15 @@ class RemoverThere final : public Remover {
     body["dry_run"] = true;
     auto told = server_.post("/api/v1/sessions/prune", body);
     if (!told) return told.error();
-    return number(*told, "would_delete");
+    return base::integer_at(*told, "would_delete");
   }
   base::Result<service::Removal> remove(const service::SessionSelection& selection,
                                         std::int64_t) override {
     auto told = server_.post("/api/v1/sessions/prune", remote::selection_json(selection));
     if (!told) return told.error();
-    service::Removal removal{.deleted = number(*told, "deleted"), .in_flight = {}};
-    if (const json::value* left = told->if_contains("in_flight"); left && left->is_array())
-      for (const json::value& id : left->get_array())
+    service::Removal removal{.deleted = base::integer_at(*told, "deleted"), .in_flight = {}};
+    if (const json::array* left = base::array_at(*told, "in_flight"))
+      for (const json::value& id : *left)
         if (id.is_int64()) removal.in_flight.push_back(id.get_int64());
     return removal;
   }
@@ -114,10 +115,6 @@ class RemoverThere final : public Remover {
   }
 
  private:
-  static std::int64_t number(const json::object& object, const char* name) {
-    const json::value* value = object.if_contains(name);
-    return value != nullptr && value->is_int64() ? value->get_int64() : 0;
-  }
   const remote::ApiClient& server_;
 };
 

@@ -1,6 +1,7 @@
 // tertulia session stats.
 #include <fmt/format.h>
 
+#include "base/json_members.h"
 #include "base/utf8.h"
 #include "cli/session_selection.h"
 #include "cli/session_tools.h"
@@ -20,22 +21,18 @@ void print_head(std::string_view name) {
 
 void print_line(const json::object& line, std::string_view shown_as = {}) {
   const auto number = [&](const char* name) -> std::int64_t {
-    const json::value* value = line.if_contains(name);
-    return value != nullptr && value->is_int64() ? value->get_int64() : 0;
+    return base::integer_at(line, name);
   };
   std::string name(shown_as);
-  if (const json::value* own = line.if_contains("name"); name.empty() && own && own->is_string())
-    name = own->get_string();
+  if (name.empty()) name = base::text_at(line, "name");
   name = base::shorten(safe_for_terminal(name), 28);
   const std::size_t width = base::display_width(name);
   if (width < 28) name.append(28 - width, ' ');
-  const json::value* cost = line.if_contains("cost_usd");
-  fmt::print(
-      "{} {:>8} {:>8} {:>8} {:>7} {:>10} {:>10} {:>10}  {}\n", name, number("sessions"),
-      number("steps"), number("calls"), number("failed_calls"), number("prompt_tokens"),
-      number("completion_tokens"),
-      cost != nullptr && cost->is_number() ? fmt::format("{:.4f}", cost->to_number<double>()) : "-",
-      base::duration_words(std::chrono::milliseconds(number("duration_ms"))));
+  const auto cost = base::number_at(line, "cost_usd");
+  fmt::print("{} {:>8} {:>8} {:>8} {:>7} {:>10} {:>10} {:>10}  {}\n", name, number("sessions"),
+             number("steps"), number("calls"), number("failed_calls"), number("prompt_tokens"),
+             number("completion_tokens"), cost ? fmt::format("{:.4f}", *cost) : "-",
+             base::duration_words(std::chrono::milliseconds(number("duration_ms"))));
 }
 
 base::Result<int> stats(Context& context, const service::SessionSelection& selection) {

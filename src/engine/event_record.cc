@@ -7,6 +7,7 @@
 #include <boost/json/monotonic_resource.hpp>
 #include <map>
 
+#include "base/json_members.h"
 #include "store/session_events.h"
 
 namespace tertulia::engine {
@@ -17,8 +18,7 @@ namespace json = base::json;
 // A row that was closed for good: the result_data of others may still change.
 bool is_of_completed_row(const Event& event) {
   if (event.type != Event::Type::step_completed) return false;
-  const json::value* status = event.data.if_contains("status");
-  return status != nullptr && status->is_string() && status->get_string() == "completed";
+  return base::text_at(event.data, "status") == "completed";
 }
 
 json::object without_repetition(const Event& event, const json::storage_ptr& storage) {
@@ -49,19 +49,13 @@ base::Error not_as_written(const model::SessionEvents& row) {
                                  row.session_id.value_or(0), row.last_number)};
 }
 
-std::int64_t integer_of(const json::object& object, std::string_view name) {
-  const json::value* value = object.if_contains(name);
-  return value != nullptr && value->is_int64() ? value->get_int64() : 0;
-}
-
 // The order of the log row that has what was left out; 0 where nothing was.
 std::int64_t order_to_read(const Event& event) {
   if (event.type == Event::Type::message) {
-    const json::value* message = event.data.if_contains("message");
-    return message != nullptr && message->is_object() ? integer_of(message->get_object(), "order")
-                                                      : 0;
+    const json::object* message = base::object_at(event.data, "message");
+    return message != nullptr ? base::integer_at(*message, "order") : 0;
   }
-  return is_of_completed_row(event) ? integer_of(event.data, "order") : 0;
+  return is_of_completed_row(event) ? base::integer_at(event.data, "order") : 0;
 }
 
 }  // namespace
@@ -123,7 +117,7 @@ base::Result<std::vector<Event>> read_events(db::Connection& connection,
     auto data = base::parse_json(text);
     if (!data || !data->is_object()) continue;
     Result result{.data = std::move(data->get_object()), .message = 0};
-    result.message = integer_of(result.data, "message_id");
+    result.message = base::integer_at(result.data, "message_id");
     // Not erase, which puts the last member in its place.
     if (const auto id = result.data.find("message_id"); id != result.data.end())
       result.data.stable_erase(id);

@@ -1,5 +1,6 @@
 #include "engine/request.h"
 
+#include "base/json_members.h"
 #include "base/sha256.h"
 #include "flow/asked.h"
 #include "flow/standing_words.h"
@@ -16,11 +17,6 @@ llm::Parameters parameters_of(const json::object& model, const json::object& ove
   if (auto read = llm::Parameters::from_json(json::value(over)))
     parameters = parameters.with(*read);
   return parameters;
-}
-
-bool flag(const json::object& model, const char* name) {
-  const json::value* value = model.if_contains(name);
-  return value != nullptr && value->is_bool() && value->get_bool();
 }
 
 // What the model said before, and what it is told about it.
@@ -87,7 +83,7 @@ base::Result<PreparedRequest> prepare_request(const SessionData& session, const 
         {turn.own ? llm::Turn::Kind::assistant : llm::Turn::Kind::user, std::move(turn.text)});
   add_earlier_attempts(request.turns, open, program);
   request.schema = std::move(prompt->schema);
-  request.server_schema = flag(*force.model, "json_schema");
+  request.server_schema = base::flag_at(*force.model, "json_schema");
   request.parameters = parameters_of(*force.model, speak.parameters);
   llm::Hints& hints = request.hints;
   hints.seed = session.seed;

@@ -53,8 +53,7 @@ base::Result<Answer> answer_of(const json::object& given) {
     answer.usage.completion_tokens = count_at(*usage, "completion_tokens").value_or(0);
     answer.usage.cached_tokens = count_at(*usage, "cached_tokens").value_or(0);
     answer.usage.reasoning_tokens = count_at(*usage, "reasoning_tokens").value_or(0);
-    const json::value* const reported = usage->if_contains("reported");
-    answer.usage.reported = reported != nullptr && reported->is_bool() && reported->get_bool();
+    answer.usage.reported = base::flag_at(*usage, "reported");
   }
   answer.first_token = std::chrono::milliseconds(count_at(given, "first_token_ms").value_or(0));
   answer.duration = std::chrono::milliseconds(count_at(given, "duration_ms").value_or(0));

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/json_members.h"
 #include "base/utf8.h"
 #include "llm/matching_text.h"
 #include "llm/rehearsal_words.h"
@@ -24,14 +25,8 @@ constexpr int kMaxDepth = 32;
 constexpr std::int64_t kMostItems = 1000;
 constexpr std::int64_t kMostCharacters = 100'000;
 
-std::optional<double> number_at(const json::object& schema, std::string_view key) {
-  const json::value* const found = schema.if_contains(key);
-  if (found == nullptr || !found->is_number()) return {};
-  return found->to_number<double>();
-}
-
 std::int64_t count_or(const json::object& schema, std::string_view key, std::int64_t otherwise) {
-  const auto number = number_at(schema, key);
+  const auto number = base::number_at(schema, key);
   return number ? static_cast<std::int64_t>(std::clamp(*number, 0.0, 1e9)) : otherwise;
 }
 
@@ -261,8 +256,8 @@ class Filler final {
   }
 
   static std::pair<double, double> range(const json::object& schema, double width) {
-    const auto least = number_at(schema, "minimum");
-    const auto most = number_at(schema, "maximum");
+    const auto least = base::number_at(schema, "minimum");
+    const auto most = base::number_at(schema, "maximum");
     if (least && most) return {*least, *most};
     if (least) return {*least, *least + width};
     if (most) return {*most - width, *most};

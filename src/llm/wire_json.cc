@@ -47,17 +47,6 @@ void append_messages(std::string& out, std::string_view system, const std::vecto
   out += ']';
 }
 
-std::string_view text_at(const json::object& object, std::string_view key) {
-  const json::value* const found = object.if_contains(key);
-  if (found == nullptr || !found->is_string()) return {};
-  return {found->get_string().data(), found->get_string().size()};
-}
-
-const json::object* object_at(const json::object& object, std::string_view key) {
-  const json::value* const found = object.if_contains(key);
-  return found == nullptr ? nullptr : found->if_object();
-}
-
 std::optional<std::int64_t> count_at(const json::object& object, std::string_view key) {
   const json::value* const found = object.if_contains(key);
   constexpr double kExact = 9007199254740992.0;

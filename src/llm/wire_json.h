@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "base/json.h"
+#include "base/json_members.h"
 #include "llm/provider.h"
 
 namespace tertulia::llm {
@@ -23,10 +23,9 @@ void append_member(std::string& out, std::string_view key, const std::vector<std
 // Appends `"messages":[...]` with roles system (if there is a system text), user and assistant.
 void append_messages(std::string& out, std::string_view system, const std::vector<Turn>& turns);
 
-// The member if it is there and of that type; else empty, null or nothing. Counts are from 0 up.
-[[nodiscard]] std::string_view text_at(const base::json::object& object, std::string_view key);
-[[nodiscard]] const base::json::object* object_at(const base::json::object& object,
-                                                  std::string_view key);
+using base::object_at;
+using base::text_at;
+// The member if it is a count: from 0 up.
 [[nodiscard]] std::optional<std::int64_t> count_at(const base::json::object& object,
                                                    std::string_view key);
 

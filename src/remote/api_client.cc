@@ -8,11 +8,13 @@
 #include <new>
 #include <thread>
 
+#include "base/json_members.h"
 #include "base/random.h"
 
 namespace tertulia::remote {
 
 namespace json = base::json;
+using base::text_at;
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
@@ -44,11 +46,6 @@ std::string fresh_key() {
   return fmt::format("{:016x}{:016x}", base::fresh_seed(), base::fresh_seed());
 }
 
-std::string text_at(const json::object& object, const char* name) {
-  const json::value* value = object.if_contains(name);
-  return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
-}
-
 base::Code code_of(std::string_view name, int status) {
   for (int code = 0; code <= static_cast<int>(base::Code::internal); ++code)
     if (base::code_name(static_cast<base::Code>(code)) == name)
@@ -65,7 +62,8 @@ base::Code code_of(std::string_view name, int status) {
 std::string problem_code(const Reply& reply) {
   if (reply.content_type.rfind("application/problem+json", 0) != 0) return {};
   auto body = base::parse_json(reply.body);
-  return body && body->is_object() ? text_at(body->get_object(), "code") : std::string();
+  return body && body->is_object() ? std::string(text_at(body->get_object(), "code"))
+                                   : std::string();
 }
 
 // May it be well a little later?
@@ -232,16 +230,15 @@ base::Error ApiClient::refusal(const Reply& reply) const {
             .remedy = "see that the address is right: --server URL, without /api/v1"};
   const json::object& told = body->get_object();
   base::Error error{.code = code_of(text_at(told, "code"), reply.status),
-                    .message = text_at(told, "detail"),
-                    .remedy = text_at(told, "remedy")};
+                    .message = std::string(text_at(told, "detail")),
+                    .remedy = std::string(text_at(told, "remedy"))};
   // The members of a body are the options of a command: each is named with what is wrong there.
-  if (const json::value* errors = told.if_contains("errors"); errors && errors->is_array())
-    for (const json::value& each : errors->get_array()) {
-      const json::object* one = each.if_object();
-      if (one == nullptr || text_at(*one, "detail") == error.message) continue;
-      const std::string pointer = text_at(*one, "pointer");
-      error.message += (pointer.empty() ? "; " : "; " + pointer + ": ") + text_at(*one, "detail");
-    }
+  for (const json::object* one : base::objects_at(told, "errors")) {
+    const std::string_view detail = text_at(*one, "detail"), pointer = text_at(*one, "pointer");
+    if (detail == error.message) continue;
+    error.message +=
+        pointer.empty() ? fmt::format("; {}", detail) : fmt::format("; {}: {}", pointer, detail);
+  }
   if (reply.status == 401)
     error.remedy =
         "give a token of this server: TERTULIA_TOKEN, or --token-file FILE (tertulia "

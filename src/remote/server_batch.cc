@@ -6,9 +6,15 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/json_members.h"
+
 namespace tertulia::remote {
 
 namespace json = base::json;
+using base::integer_at;
+using base::number_at;
+using base::objects_at;
+using base::text_at;
 using engine::BatchInput;
 using engine::StoppedSession;
 using model::Id;
@@ -24,35 +30,9 @@ constexpr milliseconds kSoonest{20}, kLatest{500};
 constexpr int kMostBeginnings = 20;
 constexpr milliseconds kAskAgain{1000};
 
-std::int64_t integer_at(const json::object& object, const char* name) {
-  const json::value* value = object.if_contains(name);
-  return value != nullptr && value->is_int64() ? value->get_int64() : 0;
-}
-
-std::optional<double> number_at(const json::object& object, const char* name) {
-  const json::value* value = object.if_contains(name);
-  if (value == nullptr || !value->is_number()) return {};
-  return value->to_number<double>();
-}
-
-std::string text_at(const json::object& object, const char* name) {
-  const json::value* value = object.if_contains(name);
-  return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
-}
-
 model::SessionStatus status_at(const json::object& object) {
   return model::from_text<model::SessionStatus>(text_at(object, "status"))
       .value_or(model::SessionStatus::failed);
-}
-
-// The objects of a list; others are none of this API's.
-std::vector<const json::object*> objects_at(const json::object& object, const char* name) {
-  std::vector<const json::object*> all;
-  const json::value* list = object.if_contains(name);
-  if (list == nullptr || !list->is_array()) return all;
-  for (const json::value& each : list->get_array())
-    if (each.is_object()) all.push_back(&each.get_object());
-  return all;
 }
 
 json::array ids_of(const std::vector<Id>& sessions) {
@@ -145,9 +125,8 @@ base::Result<engine::BatchEstimate> ServerBatch::estimate(const std::vector<Batc
     body["inputs"] = std::move(part);
     auto told = post("/api/v1/batches/check", body);
     if (!told) return told.error();
-    const json::value* estimate = told->if_contains("estimate");
-    const json::object each =
-        estimate != nullptr && estimate->is_object() ? estimate->get_object() : json::object();
+    const json::object* estimate = base::object_at(*told, "estimate");
+    const json::object each = estimate != nullptr ? *estimate : json::object();
     sum.calls += number_at(each, "calls").value_or(0);
     sum.prompt_tokens += number_at(each, "prompt_tokens").value_or(0);
     sum.completion_tokens += number_at(each, "completion_tokens").value_or(0);
@@ -190,8 +169,7 @@ base::Result<std::vector<engine::PlacedInput>> ServerBatch::place(
     auto told = post(path("/inputs"), body);
     if (!told) return told.error();
     for (const json::object* each : objects_at(*told, "items")) {
-      const json::value* has_result = each->if_contains("has_result");
-      placed.push_back({.has_result = has_result != nullptr && *has_result == json::value(true),
+      placed.push_back({.has_result = base::flag_at(*each, "has_result"),
                         .session = integer_at(*each, "session"),
                         .status = status_at(*each),
                         .spent_usd = number_at(*each, "spent_usd").value_or(0)});
@@ -220,7 +198,8 @@ base::Result<void> ServerBatch::begin(const std::vector<Id>& sessions) {
     }
     StoppedSession refused;
     refused.session = integer_at(*each, "session");
-    refused.error = base::Error{.code = base::Code::invalid, .message = text_at(*each, "message")};
+    refused.error =
+        base::Error{.code = base::Code::invalid, .message = std::string(text_at(*each, "message"))};
     performed_.erase(refused.session);
     refused_.push_back(std::move(refused));
   }
@@ -238,7 +217,7 @@ base::Result<std::vector<StoppedSession>> ServerBatch::take_stopped() {
         .session = integer_at(*each, "session"),
         .status = status_at(*each),
         .stop_reason = model::from_text<model::StopReason>(text_at(*each, "stop_reason")),
-        .reason = text_at(*each, "reason"),
+        .reason = std::string(text_at(*each, "reason")),
         .spent_usd = number_at(*each, "spent_usd"),
         .error = {}};
     const auto found = performed_.find(one.session);
@@ -316,8 +295,9 @@ base::Result<std::vector<engine::ResultLine>> ServerBatch::lines(std::int64_t fi
   if (!told) return told.error();
   std::vector<engine::ResultLine> lines;
   for (const json::object* each : objects_at(*told, "items")) {
-    engine::ResultLine line{
-        .number = integer_at(*each, "line"), .input = text_at(*each, "input"), .text = {}};
+    engine::ResultLine line{.number = integer_at(*each, "line"),
+                            .input = std::string(text_at(*each, "input")),
+                            .text = {}};
     const json::value* text = each->if_contains("text");
     if (text != nullptr && text->is_string()) line.text = std::string(text->get_string());
     lines.push_back(std::move(line));
@@ -335,11 +315,11 @@ base::Result<std::vector<store::OpenBatchInput>> ServerBatch::open_inputs(Id aft
   for (const json::object* each : objects_at(*told, "items"))
     inputs.push_back(
         {.id = integer_at(*each, "number"),
-         .input_id = text_at(*each, "id"),
+         .input_id = std::string(text_at(*each, "id")),
          .session_id = integer_at(*each, "session"),
          .status = status_at(*each),
          .stop_reason = model::from_text<model::StopReason>(text_at(*each, "stop_reason")),
-         .error_reason = text_at(*each, "reason")});
+         .error_reason = std::string(text_at(*each, "reason"))});
   return inputs;
 }
 

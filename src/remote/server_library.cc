@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "base/json_members.h"
+
 namespace tertulia::remote {
 
 namespace json = base::json;
@@ -29,8 +31,7 @@ base::Result<FlowText> find_flow_text(const ApiClient& client, const std::string
   if (!told) return told.error();
   auto text = client.send({.target = flow_path(name), .accept = "application/yaml"});
   if (!text) return text.error();
-  const json::value* shipped = told->if_contains("shipped");
-  const bool is_shipped = shipped != nullptr && shipped->is_bool() && shipped->get_bool();
+  const bool is_shipped = base::flag_at(*told, "shipped");
   return FlowText{.shown = is_shipped ? fmt::format("{} (shipped)", name) : name,
                   .source = std::move(text->body),
                   .is_shipped = is_shipped};
@@ -41,9 +42,8 @@ base::Result<service::FlowSurroundings> surroundings_of(const ApiClient& client)
   if (!models) return models.error();
   service::FlowSurroundings around;
   around.profiles.emplace();
-  if (const json::value* items = models->if_contains("items"); items && items->is_array())
-    for (const json::value& item : items->get_array())
-      around.profiles->push_back(text_of(item, "/name"));
+  for (const json::object* item : base::objects_at(*models, "items"))
+    around.profiles->emplace_back(base::text_at(*item, "name"));
   around.find_flow = [&client](const FlowText&, const std::string& name) {
     return find_flow_text(client, name);
   };

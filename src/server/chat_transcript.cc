@@ -2,11 +2,14 @@
 
 #include <fmt/format.h>
 
+#include "base/json_members.h"
 #include "flow/prompt.h"
 
 namespace tertulia::server {
 
 namespace json = base::json;
+using base::integer_at;
+using base::text_at;
 using Type = engine::Event::Type;
 
 namespace {
@@ -14,17 +17,6 @@ namespace {
 constexpr std::string_view kBlank = " \t\r\n\f\v";
 // What may stand around a name at a text's beginning: "**NAME** :**".
 constexpr std::size_t kAroundName = 10;
-
-std::string_view text_of(const json::object& object, std::string_view name) {
-  const json::value* value = object.if_contains(name);
-  return value != nullptr && value->is_string() ? std::string_view(value->get_string())
-                                                : std::string_view();
-}
-
-std::int64_t number_of(const json::object& object, std::string_view name) {
-  const json::value* value = object.if_contains(name);
-  return value != nullptr && value->is_int64() ? value->get_int64() : 0;
-}
 
 // May the text still turn out to begin with the speaker's own name?
 bool may_begin_with_name(std::string_view text, std::string_view name) {
@@ -56,7 +48,7 @@ void ChatTranscript::learn(const engine::Event& event) {
 }
 
 void ChatTranscript::miss(const engine::Event& token) {
-  const std::int64_t order = number_of(token.data, "order");
+  const std::int64_t order = integer_at(token.data, "order");
   if (const auto turn = turns_.find(order); turn != turns_.end()) {
     turn->second.has_gap = true;
   } else if (order > last_order_) {
@@ -76,7 +68,7 @@ std::string ChatTranscript::take(const engine::Event& event) {
         return take_message(message->get_object());
       return {};
     case Type::attempt_failed:
-      return take_failure(number_of(event.data, "order"));
+      return take_failure(integer_at(event.data, "order"));
     case Type::step_completed:
       return take_end(event.data);
     case Type::session_waiting:
@@ -95,21 +87,21 @@ std::string ChatTranscript::take(const engine::Event& event) {
 }
 
 void ChatTranscript::take_start(const json::object& data) {
-  const std::int64_t order = number_of(data, "order");
+  const std::int64_t order = integer_at(data, "order");
   last_order_ = std::max(last_order_, order);
-  const std::string_view kind = text_of(data, "kind");
+  const std::string_view kind = text_at(data, "kind");
   if (!data.contains("role") || kind == "ask") return;
   speaking_.insert(order);
   if (kind != "speak") return;
   Turn turn;
-  turn.role = text_of(data, "role");
+  turn.role = text_at(data, "role");
   turn.is_shown_live = !data.contains("structured");
   turn.has_gap = missed_.erase(order) > 0;
   turns_.insert_or_assign(order, std::move(turn));
 }
 
 std::string ChatTranscript::take_token(const engine::Event& token) {
-  const std::int64_t order = number_of(token.data, "order");
+  const std::int64_t order = integer_at(token.data, "order");
   const auto found = turns_.find(order);
   if (found == turns_.end()) {
     miss(token);  // it may have overtaken its row's beginning; else it came after its end
@@ -117,7 +109,7 @@ std::string ChatTranscript::take_token(const engine::Event& token) {
   }
   Turn& turn = found->second;
   if (!turn.is_shown_live || turn.has_gap) return {};
-  turn.text += text_of(token.data, "text");
+  turn.text += text_at(token.data, "text");
   if (shown_ != 0 && shown_ != order) return {};
   std::string shown = show(turn);
   if (!shown.empty()) shown_ = order;
@@ -150,8 +142,8 @@ std::string ChatTranscript::show(Turn& turn) {
 }
 
 std::string ChatTranscript::take_message(const json::object& message) {
-  const std::int64_t order = number_of(message, "order");
-  const std::string_view text = text_of(message, "text");
+  const std::int64_t order = integer_at(message, "order");
+  const std::string_view text = text_at(message, "text");
   Turn turn;
   if (const auto found = turns_.find(order); found != turns_.end()) {
     turn = std::move(found->second);
@@ -164,7 +156,7 @@ std::string ChatTranscript::take_message(const json::object& message) {
                                    : block("[the same, as it is kept]") + block(text);
   } else {
     std::string whole =
-        fmt::format("**{}:** {}", escape_markdown(text_of(message, "speaker")), text);
+        fmt::format("**{}:** {}", escape_markdown(text_at(message, "speaker")), text);
     if (shown_ != 0) {
       whole_.push_back(std::move(whole));
       return {};
@@ -189,11 +181,11 @@ std::string ChatTranscript::take_failure(std::int64_t order) {
 }
 
 std::string ChatTranscript::take_end(const json::object& data) {
-  const std::int64_t order = number_of(data, "order");
+  const std::int64_t order = integer_at(data, "order");
   speaking_.erase(order);
   questions_.erase(order);
   const auto found = turns_.find(order);
-  if (found == turns_.end() || text_of(data, "status") == "completed") return {};
+  if (found == turns_.end() || text_at(data, "status") == "completed") return {};
   const bool was_shown = found->second.shown > 0;
   turns_.erase(found);
   if (shown_ != order || !was_shown) return {};
@@ -202,12 +194,12 @@ std::string ChatTranscript::take_end(const json::object& data) {
 
 void ChatTranscript::take_question(const json::object& data) {
   Question question;
-  question.role = text_of(data, "role");
-  question.text = text_of(data, "question");
+  question.role = text_at(data, "role");
+  question.text = text_at(data, "question");
   if (const json::value* choices = data.if_contains("choices"); choices && choices->is_array())
     for (const json::value& choice : choices->get_array())
       if (choice.is_string()) question.choices.emplace_back(choice.get_string());
-  const std::int64_t order = number_of(data, "order");
+  const std::int64_t order = integer_at(data, "order");
   // A role that a person plays: no model speaks there.
   speaking_.erase(order);
   turns_.erase(order);
@@ -248,13 +240,13 @@ std::optional<ChatEnding> ChatTranscript::ending() const {
   ChatEnding ending{.finish_reason = "stop", .words = {}, .status = {}, .stop_reason = {}};
   std::string words;
   if (stopped_) {
-    ending.status = text_of(*stopped_, "status");
-    ending.stop_reason = text_of(*stopped_, "stop_reason");
+    ending.status = text_at(*stopped_, "status");
+    ending.stop_reason = text_at(*stopped_, "stop_reason");
     if (is_limit(ending.stop_reason)) ending.finish_reason = "length";
     const bool is_at_its_end = ending.status == "finished" && !is_limit(ending.stop_reason);
     if (!is_at_its_end) {
       std::string why = ending.stop_reason;
-      if (const auto text = text_of(*stopped_, "text"); !text.empty())
+      if (const auto text = text_at(*stopped_, "text"); !text.empty())
         why += fmt::format("{}{}", why.empty() ? "" : ": ", text);
       words = fmt::format("[The session is {}: {}]", ending.status, why);
     }

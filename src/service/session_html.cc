@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 
+#include "base/json_members.h"
 #include "base/utf8.h"
 #include "service/log_words.h"
 #include "service/session_json.h"
@@ -52,11 +53,6 @@ std::string inline_text(std::string_view text) {
 }
 std::string block_text(std::string_view text) {
   return fmt::format("<div class=\"text\" dir=\"auto\">{}</div>\n", escape_html(text));
-}
-
-std::string string_member(const base::json::object& of, const char* name) {
-  const base::json::value* value = of.if_contains(name);
-  return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
 }
 
 class Page final {
@@ -126,8 +122,8 @@ class Page final {
   void add_cast() {
     page_ += "<h2>Cast</h2>\n";
     for (const flow::CastRole& role : session_.cast.roles) {
-      const std::string model = string_member(role.model, "model");
-      const std::string provider = string_member(role.model, "provider");
+      const std::string model(base::text_at(role.model, "model"));
+      const std::string provider(base::text_at(role.model, "provider"));
       page_ += fmt::format(
           "<details><summary>{} <span class=\"dim\">{}</span></summary>\n{}</details>\n",
           inline_text(role.name),
@@ -149,10 +145,10 @@ class Page final {
         page_ += fmt::format("<h2>Round {}</h2>\n", round);
       }
       const base::json::object shown = message_json(message, session_);
-      const std::string to = string_member(shown, "to");
+      const std::string_view to = base::text_at(shown, "to");
       const std::int64_t position = message.position.value_or(0);
       page_ += fmt::format("<article id=\"message-{}\"><p><strong>{}</strong>", position,
-                           inline_text(string_member(shown, "speaker")));
+                           inline_text(base::text_at(shown, "speaker")));
       if (!to.empty()) page_ += fmt::format(" to {}", inline_text(name_of(to)));
       page_ += fmt::format(" <span class=\"dim\">{}", position);
       if (message.document)
