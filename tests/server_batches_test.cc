@@ -138,6 +138,21 @@ TEST_P(ServerBatchesTest, SessionsThatCannotBeginAreNamedAndTheOthersBegin) {
   wait_for("1", {"finished"});
 }
 
+TEST_P(ServerBatchesTest, ABatchReachesItsOwnSessionsAlone) {
+  post("/api/v1/batches", kNew, 201);
+  posted("/api/v1/batches/1/inputs", kInputs);
+  const std::string other = std::to_string(
+      post("/api/v1/sessions", R"({"flow":"debate","model":"rehearsal","autostart":false})", 201)
+          .at("id")
+          .as_int64());
+  const std::string wish = R"({"sessions":[)" + other + "]}";
+  const json::object begun = post("/api/v1/batches/1/begin", wish, 202);
+  EXPECT_THAT(base::to_text(begun), HasSubstr("batch 1 has no input whose session is " + other));
+  for (const char* path : {"/stopped", "/pause"})
+    EXPECT_EQ(ask("POST", std::string("/api/v1/batches/1") + path, wish).status, 404) << path;
+  EXPECT_EQ(get("/api/v1/sessions/" + other).at("status"), "not_started");
+}
+
 TEST_P(ServerBatchesTest, PausedSessionsGoOn) {
   serve({"--model", "rehearsal?latency=50ms"});
   post("/api/v1/batches", R"({"flow":"debate","source":"slow"})", 201);

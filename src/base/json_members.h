@@ -1,6 +1,6 @@
-// Members of JSON that somebody else wrote: a model server, another program, another version of this
-// one. Each is read as what it should be; where it is absent or of another type there is nothing.
-// What is returned points into the object, which outlives it.
+// Members of JSON that somebody else wrote: a model server, another program, another version of
+// this one. Each is read as what it should be; where it is absent or of another type there is
+// nothing. What is returned points into the object, which outlives it.
 #pragma once
 
 #include <cstdint>

@@ -6,7 +6,7 @@ namespace tertulia::base {
 namespace {
 
 // A member of each type, and one that is absent.
-constexpr std::string_view kNames[] = {"text",  "whole",  "large",  "part", "yes",
+constexpr std::string_view kNames[] = {"text",  "whole",  "large", "part",  "yes",
                                        "empty", "object", "array", "absent"};
 
 json::object sample() {

@@ -43,8 +43,6 @@ std::string kept_key(const Request& request) {
   return key;
 }
 
-// Is the tag one of a list, or is the list "*"? A weak mark is not looked at: If-None-Match is
-// compared so, and nobody was given a weak one for If-Match.
 // The path with the answer's member in the place of its name.
 std::string filled(std::string_view path, std::string_view answer) {
   const auto begin = path.find('{'), end = path.find('}');
@@ -58,6 +56,8 @@ std::string filled(std::string_view path, std::string_view answer) {
                                                                  : base::to_text(*member));
 }
 
+// Is the tag one of a list, or is the list "*"? A weak mark is not looked at: If-None-Match is
+// compared so, and nobody was given a weak one for If-Match.
 bool has_tag(std::string_view list, std::string_view tag) {
   return list == "*" || list.find(tag) != std::string_view::npos;
 }

@@ -197,13 +197,33 @@ Response place(const Api& api, const Request& request, Desk& desk) {
   return json_response(json::object{{"items", std::move(items)}});
 }
 
+// Not found where the session is of none of the batch's inputs.
+base::Result<void> check_is_of(Desk& desk, const model::Batch& batch, Id session) {
+  auto found = store::find_batch_of_session(*desk.reader, session);
+  if (!found) return found.error();
+  if (*found == batch.id) return {};
+  return base::Error{
+      .code = base::Code::not_found,
+      .message = fmt::format("batch {} has no input whose session is {}", batch.id, session)};
+}
+
 Response begin(const Api& api, const Request& request, Desk& desk) {
-  if (auto batch = batch_of(request, desk); !batch) return problem(batch.error());
+  auto batch = batch_of(request, desk);
+  if (!batch) return problem(batch.error());
   Body body(request.body);
   const auto sessions = sessions_of(body);
   if (auto refusal = body.refusal()) return *std::move(refusal);
-  for (const Id id : sessions) api.stage.let_end(*desk.reader, id);
-  const auto begun = api.stage.begin_all(sessions);
+  std::vector<base::Result<void>> begun;  // in their order
+  std::vector<Id> own;
+  for (const Id id : sessions) {
+    begun.push_back(check_is_of(desk, *batch, id));
+    if (!begun.back()) continue;
+    api.stage.let_end(*desk.reader, id);
+    own.push_back(id);
+  }
+  auto results = api.stage.begin_all(own);
+  for (std::size_t i = 0, of_own = 0; i < sessions.size(); ++i)
+    if (begun[i]) begun[i] = std::move(results[of_own++]);
   json::array refused;
   for (std::size_t i = 0; i < sessions.size(); ++i) {
     if (begun[i]) continue;
@@ -217,13 +237,15 @@ Response begin(const Api& api, const Request& request, Desk& desk) {
 }
 
 Response list_stopped(const Api& api, const Request& request, Desk& desk) {
-  if (auto batch = batch_of(request, desk); !batch) return problem(batch.error());
+  auto batch = batch_of(request, desk);
+  if (!batch) return problem(batch.error());
   Body body(request.body);
   const auto sessions = sessions_of(body);
   if (auto refusal = body.refusal()) return *std::move(refusal);
   json::array items;
   for (const Id id : sessions) {
     if (api.engine.performs(id)) continue;
+    if (auto is_own = check_is_of(desk, *batch, id); !is_own) return problem(is_own.error());
     auto row = store::load_session(*desk.reader, id);
     if (!row) return problem(row.error());
     auto usage = store::sum_usage(*desk.reader, id);
@@ -240,12 +262,15 @@ Response list_stopped(const Api& api, const Request& request, Desk& desk) {
 }
 
 Response pause(const Api& api, const Request& request, Desk& desk) {
-  if (auto batch = batch_of(request, desk); !batch) return problem(batch.error());
+  auto batch = batch_of(request, desk);
+  if (!batch) return problem(batch.error());
   Body body(request.body);
   const auto sessions = sessions_of(body);
   const bool now = body.boolean("now").value_or(false);
   if (auto refusal = body.refusal()) return *std::move(refusal);
   using Asked = engine::Engine::Request;
+  for (const Id id : sessions)
+    if (auto is_own = check_is_of(desk, *batch, id); !is_own) return problem(is_own.error());
   for (const Id id : sessions)
     if (api.engine.performs(id)) api.engine.ask(id, now ? Asked::pause_now : Asked::pause);
   return {.status = 204, .content_type = ""};

@@ -54,6 +54,17 @@ base::Result<std::optional<BatchInputState>> find_batch_input(db::Connection& co
   return found;
 }
 
+base::Result<std::optional<Id>> find_batch_of_session(db::Connection& connection, Id session) {
+  std::optional<Id> batch;
+  auto done = connection.each(sql::select_batch_of_session, std::vector{param(session)},
+                              [&](const db::Row& row) -> base::Result<void> {
+                                batch = row.integer(0);
+                                return {};
+                              });
+  if (!done) return done.error();
+  return batch;
+}
+
 base::Result<void> tie_batch_input(db::Connection& connection, const model::BatchInput& input) {
   Times times;
   auto done = connection.run(

@@ -36,6 +36,10 @@ struct BatchInputState {
 [[nodiscard]] base::Result<std::optional<BatchInputState>> find_batch_input(
     db::Connection& connection, Id batch, const std::string& input_id);
 
+// The batch of whose input it is the session; nothing where it is of none.
+[[nodiscard]] base::Result<std::optional<Id>> find_batch_of_session(db::Connection& connection,
+                                                                    Id session);
+
 // `session_id` and `created_at` are read too. Conflict where the input has a session or a result.
 [[nodiscard]] base::Result<void> tie_batch_input(db::Connection& connection,
                                                  const model::BatchInput& input);

@@ -16,6 +16,9 @@ SELECT b.*, s.status AS session_status
 FROM batch_inputs b LEFT JOIN sessions s ON s.id = b.session_id
 WHERE b.batch_id = $1 AND b.input_id = $2;
 
+-- name: select_batch_of_session
+SELECT batch_id FROM batch_inputs WHERE session_id = $1;
+
 -- name: tie_batch_input
 -- An input whose session was deleted gets another one.
 INSERT INTO batch_inputs (batch_id, input_id, input_sha256, session_id, created_at)
