@@ -125,17 +125,7 @@ base::Result<std::vector<OpenBatchInput>> load_open_batch_inputs(db::Connection&
 }
 
 base::Result<UsageSum> sum_batch_usage(db::Connection& connection, Id batch) {
-  UsageSum sum;
-  auto done = connection.each(sql::sum_batch_usage, std::vector{param(batch)},
-                              [&](const db::Row& row) -> base::Result<void> {
-                                sum.calls = row.integer(0);
-                                sum.prompt_tokens = row.integer(1);
-                                sum.completion_tokens = row.integer(2);
-                                if (!row.is_null(3)) sum.cost_usd = row.real(3);
-                                return {};
-                              });
-  if (!done) return done.error();
-  return sum;
+  return read_usage(connection, sql::sum_batch_usage, batch);
 }
 
 }  // namespace tertulia::store

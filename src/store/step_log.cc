@@ -82,9 +82,9 @@ base::Result<std::vector<CallOfStep>> load_model_calls(db::Connection& connectio
   return calls;
 }
 
-base::Result<UsageSum> sum_usage(db::Connection& connection, Id session) {
+base::Result<UsageSum> read_usage(db::Connection& connection, const db::Sql& statement, Id of) {
   UsageSum sum;
-  auto done = connection.each(sql::sum_usage, std::vector{param(session)},
+  auto done = connection.each(statement, std::vector{param(of)},
                               [&](const db::Row& row) -> base::Result<void> {
                                 sum.calls = row.integer(0);
                                 sum.prompt_tokens = row.integer(1);
@@ -94,6 +94,10 @@ base::Result<UsageSum> sum_usage(db::Connection& connection, Id session) {
                               });
   if (!done) return done.error();
   return sum;
+}
+
+base::Result<UsageSum> sum_usage(db::Connection& connection, Id session) {
+  return read_usage(connection, sql::sum_usage, session);
 }
 
 base::Result<Id> newest_message_below(db::Connection& connection, Id below) {

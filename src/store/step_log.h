@@ -56,6 +56,9 @@ struct UsageSum {
   std::int64_t completion_tokens = 0;
   std::optional<double> cost_usd;  // absent where no call had a price
 };
+// The sum that a statement gives in its one row.
+[[nodiscard]] base::Result<UsageSum> read_usage(db::Connection& connection,
+                                                const db::Sql& statement, Id of);
 [[nodiscard]] base::Result<UsageSum> sum_usage(db::Connection& connection, Id session);
 
 struct FoundMessage {

@@ -13,85 +13,70 @@ VALUES ($1, $2, $3, $4);
 -- name: select_session
 SELECT * FROM sessions WHERE id = $1;
 
--- Which sessions is asked in the same way here and in stats.sql (session_filter.h gives the
--- parameters): $1 and $4 are lists, ",finished,failed," and ",3,7,", or NULL; so may the flow $2
+-- Which sessions is asked in the same way by all of these, and in stats.sql (session_filter.h gives
+-- the parameters): $1 and $4 are lists, ",finished,failed," and ",3,7,", or NULL; so may the flow $2
 -- be; $3 is a time, $5 and $6 the lowest and the highest id.
 
--- name: list_sessions
--- Newest first.
+-- part: where_chosen
+WHERE s.updated_at < $3
+  AND (CAST($4 AS TEXT) IS NULL OR CAST($4 AS TEXT) LIKE '%,' || s.id || ',%')
+  AND s.id BETWEEN $5 AND $6
+  AND (CAST($7 AS BIGINT) IS NULL
+       OR s.id IN (SELECT b.session_id FROM batch_inputs b WHERE b.batch_id = CAST($7 AS BIGINT)))
+
+-- part: and_has_status
+  AND (CAST($1 AS TEXT) IS NULL OR CAST($1 AS TEXT) LIKE '%,' || s.status || ',%')
+
+-- part: and_has_flow
+  AND (CAST($2 AS TEXT) IS NULL OR f.name = CAST($2 AS TEXT))
+
+-- part: listed_session
 SELECT s.id, s.topic, s.status, s.stop_reason, s.current_round, s.executed_steps_count,
        s.created_at, s.updated_at, s.ended_at, f.name AS flow, v.number AS flow_version,
        (SELECT max(position) FROM messages m WHERE m.session_id = s.id) AS messages
 FROM sessions s
 LEFT JOIN flow_templates f ON f.id = s.flow_template_id
 LEFT JOIN flow_versions v ON v.id = s.flow_version_id
-WHERE (CAST($1 AS TEXT) IS NULL OR CAST($1 AS TEXT) LIKE '%,' || s.status || ',%')
-  AND (CAST($2 AS TEXT) IS NULL OR f.name = CAST($2 AS TEXT))
-  AND s.updated_at < $3
-  AND (CAST($4 AS TEXT) IS NULL OR CAST($4 AS TEXT) LIKE '%,' || s.id || ',%')
-  AND s.id BETWEEN $5 AND $6
-  AND (CAST($7 AS BIGINT) IS NULL
-       OR s.id IN (SELECT b.session_id FROM batch_inputs b WHERE b.batch_id = CAST($7 AS BIGINT)))
+
+-- part: and_is_on_page
   AND (CAST($9 AS TEXT) IS NULL
        OR lower(s.topic) LIKE '%' || lower(CAST($9 AS TEXT)) || '%' ESCAPE '\')
   AND s.created_at >= $10 AND s.created_at < $11
 ORDER BY s.id DESC
 LIMIT $8;
+
+-- name: list_sessions
+-- Newest first.
+-- use: listed_session
+-- use: where_chosen
+-- use: and_has_status
+-- use: and_has_flow
+-- use: and_is_on_page
 
 -- name: list_sessions_of_status
 -- The same, of the one status $1: by its index, whose entries are in the order of ids. A status
 -- that few sessions have is not looked for in all of them.
-SELECT s.id, s.topic, s.status, s.stop_reason, s.current_round, s.executed_steps_count,
-       s.created_at, s.updated_at, s.ended_at, f.name AS flow, v.number AS flow_version,
-       (SELECT max(position) FROM messages m WHERE m.session_id = s.id) AS messages
-FROM sessions s
-LEFT JOIN flow_templates f ON f.id = s.flow_template_id
-LEFT JOIN flow_versions v ON v.id = s.flow_version_id
-WHERE s.status = CAST($1 AS TEXT)
-  AND (CAST($2 AS TEXT) IS NULL OR f.name = CAST($2 AS TEXT))
-  AND s.updated_at < $3
-  AND (CAST($4 AS TEXT) IS NULL OR CAST($4 AS TEXT) LIKE '%,' || s.id || ',%')
-  AND s.id BETWEEN $5 AND $6
-  AND (CAST($7 AS BIGINT) IS NULL
-       OR s.id IN (SELECT b.session_id FROM batch_inputs b WHERE b.batch_id = CAST($7 AS BIGINT)))
-  AND (CAST($9 AS TEXT) IS NULL
-       OR lower(s.topic) LIKE '%' || lower(CAST($9 AS TEXT)) || '%' ESCAPE '\')
-  AND s.created_at >= $10 AND s.created_at < $11
-ORDER BY s.id DESC
-LIMIT $8;
+-- use: listed_session
+-- use: where_chosen
+-- use: and_has_flow
+  AND s.status = CAST($1 AS TEXT)
+-- use: and_is_on_page
 
 -- name: list_sessions_of_flow
 -- The same, of the flow $2, by its index.
-SELECT s.id, s.topic, s.status, s.stop_reason, s.current_round, s.executed_steps_count,
-       s.created_at, s.updated_at, s.ended_at, f.name AS flow, v.number AS flow_version,
-       (SELECT max(position) FROM messages m WHERE m.session_id = s.id) AS messages
-FROM sessions s
-LEFT JOIN flow_templates f ON f.id = s.flow_template_id
-LEFT JOIN flow_versions v ON v.id = s.flow_version_id
-WHERE (CAST($1 AS TEXT) IS NULL OR CAST($1 AS TEXT) LIKE '%,' || s.status || ',%')
+-- use: listed_session
+-- use: where_chosen
+-- use: and_has_status
   AND s.flow_template_id = (SELECT id FROM flow_templates WHERE name = CAST($2 AS TEXT))
-  AND s.updated_at < $3
-  AND (CAST($4 AS TEXT) IS NULL OR CAST($4 AS TEXT) LIKE '%,' || s.id || ',%')
-  AND s.id BETWEEN $5 AND $6
-  AND (CAST($7 AS BIGINT) IS NULL
-       OR s.id IN (SELECT b.session_id FROM batch_inputs b WHERE b.batch_id = CAST($7 AS BIGINT)))
-  AND (CAST($9 AS TEXT) IS NULL
-       OR lower(s.topic) LIKE '%' || lower(CAST($9 AS TEXT)) || '%' ESCAPE '\')
-  AND s.created_at >= $10 AND s.created_at < $11
-ORDER BY s.id DESC
-LIMIT $8;
+-- use: and_is_on_page
 
 -- name: count_sessions
 SELECT count(*)
 FROM sessions s
 LEFT JOIN flow_templates f ON f.id = s.flow_template_id
-WHERE (CAST($1 AS TEXT) IS NULL OR CAST($1 AS TEXT) LIKE '%,' || s.status || ',%')
-  AND (CAST($2 AS TEXT) IS NULL OR f.name = CAST($2 AS TEXT))
-  AND s.updated_at < $3
-  AND (CAST($4 AS TEXT) IS NULL OR CAST($4 AS TEXT) LIKE '%,' || s.id || ',%')
-  AND s.id BETWEEN $5 AND $6
-  AND (CAST($7 AS BIGINT) IS NULL
-       OR s.id IN (SELECT b.session_id FROM batch_inputs b WHERE b.batch_id = CAST($7 AS BIGINT)));
+-- use: where_chosen
+-- use: and_has_status
+-- use: and_has_flow
 
 -- name: count_sessions_by_status
 -- Nearly all sessions of a large database are finished: those are the ones that are left of all

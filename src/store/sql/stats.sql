@@ -18,11 +18,7 @@ LEFT JOIN flow_templates f ON f.id = s.flow_template_id
 LEFT JOIN step_execution_logs l ON l.session_id = s.id
 LEFT JOIN flow_steps p ON p.id = l.step_id
 LEFT JOIN model_calls c ON c.log_id = l.id
-WHERE (CAST($1 AS TEXT) IS NULL OR CAST($1 AS TEXT) LIKE '%,' || s.status || ',%')
-  AND (CAST($2 AS TEXT) IS NULL OR f.name = CAST($2 AS TEXT))
-  AND s.updated_at < $3
-  AND (CAST($4 AS TEXT) IS NULL OR CAST($4 AS TEXT) LIKE '%,' || s.id || ',%')
-  AND s.id BETWEEN $5 AND $6
-  AND (CAST($7 AS BIGINT) IS NULL
-       OR s.id IN (SELECT b.session_id FROM batch_inputs b WHERE b.batch_id = CAST($7 AS BIGINT)))
+-- use: where_chosen
+-- use: and_has_status
+-- use: and_has_flow
 ORDER BY s.id, l.step_id, l.id;
