@@ -3,6 +3,8 @@
 #include <mutex>
 #include <utility>
 
+#include "llm/wrapping_provider.h"
+
 namespace tertulia::llm {
 namespace {
 
@@ -104,22 +106,14 @@ class LimitedCall final : public Call {
   const std::shared_ptr<Passage> passage_;
 };
 
-class LimitedProvider final : public Provider {
+class LimitedProvider final : public WrappingProvider {
  public:
   LimitedProvider(std::shared_ptr<Provider> inner, std::shared_ptr<Gate> gate)
-      : inner_(std::move(inner)), gate_(std::move(gate)) {}
-
-  std::string_view protocol() const override { return inner_->protocol(); }
-  std::string wire_body(const Request& request) const override {
-    return inner_->wire_body(request);
-  }
-  std::int64_t estimate_tokens(std::string_view text) const override {
-    return inner_->estimate_tokens(text);
-  }
+      : WrappingProvider(std::move(inner)), gate_(std::move(gate)) {}
 
   std::unique_ptr<Call> start(const Request& request, std::string body, const Deadlines& deadlines,
                               Listener listener) override {
-    const auto passage = std::make_shared<Passage>(inner_, gate_, request, std::move(body),
+    const auto passage = std::make_shared<Passage>(inner(), gate_, request, std::move(body),
                                                    deadlines, std::move(listener));
     passage->enter(gate_->counts_tokens() ? charge(request) : 0);
     return std::make_unique<LimitedCall>(passage);
@@ -128,12 +122,11 @@ class LimitedProvider final : public Provider {
  private:
   // What a server counts before it has answered: the prompt, and what the answer may take.
   [[nodiscard]] std::int64_t charge(const Request& request) const {
-    std::int64_t tokens = inner_->estimate_tokens(request.system);
-    for (const Turn& turn : request.turns) tokens += inner_->estimate_tokens(turn.text);
+    std::int64_t tokens = estimate_tokens(request.system);
+    for (const Turn& turn : request.turns) tokens += estimate_tokens(turn.text);
     return tokens + request.parameters.max_tokens.value_or(gate_->usual_answer());
   }
 
-  const std::shared_ptr<Provider> inner_;
   const std::shared_ptr<Gate> gate_;
 };
 

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/near_name.h"
+#include "llm/wrapping_provider.h"
 
 namespace tertulia::llm {
 namespace {
@@ -16,18 +17,11 @@ class FinishedCall final : public Call {
   void cancel() override {}
 };
 
-class RefusingProvider final : public Provider {
+class RefusingProvider final : public WrappingProvider {
  public:
   RefusingProvider(std::shared_ptr<Provider> original, Outcome outcome, std::string error)
-      : original_(std::move(original)), outcome_(outcome), error_(std::move(error)) {}
+      : WrappingProvider(std::move(original)), outcome_(outcome), error_(std::move(error)) {}
 
-  std::string_view protocol() const override { return original_->protocol(); }
-  std::string wire_body(const Request& request) const override {
-    return original_->wire_body(request);
-  }
-  std::int64_t estimate_tokens(std::string_view text) const override {
-    return original_->estimate_tokens(text);
-  }
   std::unique_ptr<Call> start(const Request& /*request*/, std::string /*body*/,
                               const Deadlines& /*deadlines*/, Listener listener) override {
     Answer answer;
@@ -38,7 +32,6 @@ class RefusingProvider final : public Provider {
   }
 
  private:
-  const std::shared_ptr<Provider> original_;
   const Outcome outcome_;
   const std::string error_;
 };

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "llm/endpoint.h"
 #include "llm/recording.h"
+#include "llm/wrapping_provider.h"
 
 namespace tertulia::llm {
 namespace {
@@ -33,19 +34,13 @@ void sync_folder(const std::string& path) {
   ::close(file);
 }
 
-class RecordingProvider final : public Provider {
+class RecordingProvider final : public WrappingProvider {
  public:
   RecordingProvider(std::shared_ptr<Provider> inner, std::string profile,
                     std::shared_ptr<Recorder> recorder)
-      : inner_(std::move(inner)), profile_(std::move(profile)), recorder_(std::move(recorder)) {}
-
-  std::string_view protocol() const override { return inner_->protocol(); }
-  std::string wire_body(const Request& request) const override {
-    return inner_->wire_body(request);
-  }
-  std::int64_t estimate_tokens(std::string_view text) const override {
-    return inner_->estimate_tokens(text);
-  }
+      : WrappingProvider(std::move(inner)),
+        profile_(std::move(profile)),
+        recorder_(std::move(recorder)) {}
 
   std::unique_ptr<Call> start(const Request& request, std::string body, const Deadlines& deadlines,
                               Listener listener) override {
@@ -70,11 +65,10 @@ class RecordingProvider final : public Provider {
       }
       if (on_done) on_done(std::move(answer));
     };
-    return inner_->start(request, std::move(body), deadlines, std::move(ears));
+    return inner()->start(request, std::move(body), deadlines, std::move(ears));
   }
 
  private:
-  const std::shared_ptr<Provider> inner_;
   const std::string profile_;
   const std::shared_ptr<Recorder> recorder_;
 };
