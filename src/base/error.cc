@@ -14,6 +14,8 @@ std::string_view code_name(Code code) {
       return "unavailable";
     case Code::storage:
       return "storage";
+    case Code::storage_full:
+      return "storage_full";
     case Code::drift:
       return "schema_drift";
     case Code::timeout:
@@ -41,6 +43,7 @@ int exit_status(Code code) {
       return 2;
     case Code::drift:
     case Code::storage:
+    case Code::storage_full:
       return 3;
     case Code::unavailable:
     case Code::timeout:
@@ -73,6 +76,8 @@ int http_status(Code code) {
     case Code::drift:
     case Code::storage:
       return 503;
+    case Code::storage_full:
+      return 507;
     case Code::timeout:
       return 504;
     case Code::cancelled:

@@ -15,6 +15,7 @@ enum class Code {
   invalid,       // the input is wrong; nothing was changed
   unavailable,   // a peer (model, server) could not be reached or refused to work
   storage,       // the database or the disk failed
+  storage_full,  // the disk has no room: what was to be written was not, and may be when it has
   drift,         // the database's schema is not the one this program needs
   timeout,       // time ran out
   cancelled,     // somebody asked to stop

@@ -60,7 +60,8 @@ Result<void> pass_armed_failpoint(std::string_view name) {
   const char* reason = action == "enospc" ? "no space left on the device"
                        : action == "eio"  ? "input/output error"
                                           : "failure asked for by a failpoint";
-  return Error{.code = Code::storage, .message = fmt::format("{} (failpoint {})", reason, name)};
+  return Error{.code = action == "enospc" ? Code::storage_full : Code::storage,
+               .message = fmt::format("{} (failpoint {})", reason, name)};
 }
 
 }  // namespace internal

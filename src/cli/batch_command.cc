@@ -196,9 +196,9 @@ base::Result<int> perform(Context& context, const BatchFlags& flags, engine::Bat
   view.finish();
   if (!report) {
     base::Error error = report.error();
-    const bool can_go_on = error.code == base::Code::storage ||
-                           error.code == base::Code::unavailable ||
-                           error.code == base::Code::cancelled;
+    const bool can_go_on =
+        error.code == base::Code::storage || error.code == base::Code::storage_full ||
+        error.code == base::Code::unavailable || error.code == base::Code::cancelled;
     if (can_go_on && (error.remedy.empty() || error.code != base::Code::storage))
       error.remedy = go_on;
     return error;

@@ -45,7 +45,7 @@ base::Error postgres_error(std::string_view state, const std::string& words,
                  "try again");
   if (state == "57014") return error(Code::cancelled, fmt::format("{} was stopped", name));
   if (state == "53100")
-    return error(Code::storage, "no space left on the database server's disk",
+    return error(Code::storage_full, "no space left on the database server's disk",
                  "free some space, then go on: nothing that was reported as done is lost");
   if (state == "25006")
     return error(Code::storage, fmt::format("{}: the database is read-only", name));

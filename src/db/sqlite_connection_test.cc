@@ -198,7 +198,7 @@ TEST(SqliteConnectionTest, AfterAFullDiskTheTransactionIsOver) {
   ASSERT_TRUE(writer->run(insert, std::vector<Param>{std::string_view("small")}));
   auto full = writer->run(insert, std::vector<Param>{std::string_view(large)});
   ASSERT_FALSE(full);
-  EXPECT_EQ(full.error().code, base::Code::storage);
+  EXPECT_EQ(full.error().code, base::Code::storage_full);
   EXPECT_NE(full.error().message.find("no space"), std::string::npos) << full.error().message;
   const auto next = writer->run(insert, std::vector<Param>{std::string_view("next")});
   const auto committed = transaction->commit();

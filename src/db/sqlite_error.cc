@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <sqlite3.h>
 
+#include <cerrno>
+
 namespace tertulia::db {
 namespace {
 
@@ -22,6 +24,10 @@ base::Error sqlite_error(sqlite3* handle, int status, std::string_view name,
   const auto error = [&](Code code, std::string message, std::string remedy = {}) {
     return base::Error{code, std::move(message), detail, std::move(remedy)};
   };
+  const auto no_space = [&] {
+    return error(Code::storage_full, fmt::format("no space left on the disk of {}", path),
+                 "free some space, then go on: nothing that was reported as done is lost");
+  };
   switch (status & 0xff) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
@@ -32,9 +38,10 @@ base::Error sqlite_error(sqlite3* handle, int status, std::string_view name,
     case SQLITE_INTERRUPT:
       return error(Code::cancelled, fmt::format("{} was stopped", name));
     case SQLITE_FULL:
-      return error(Code::storage, fmt::format("no space left on the disk of {}", path),
-                   "free some space, then go on: nothing that was reported as done is lost");
+      return no_space();
     case SQLITE_IOERR:
+      // Where the index of its log finds no room.
+      if (handle != nullptr && sqlite3_system_errno(handle) == ENOSPC) return no_space();
       return error(Code::storage, fmt::format("the disk of {} failed: {}", path, words),
                    "see the system's log for the disk's errors");
     case SQLITE_READONLY:

@@ -7,6 +7,7 @@
 
 #include "base/sha256.h"
 #include "engine/batch_failures.h"
+#include "engine/full_disk.h"
 
 namespace tertulia::engine {
 namespace {
@@ -309,7 +310,9 @@ base::Result<void> Batch::take(const StoppedSession& stopped) {
   cost_ += stopped.spent_usd.value_or(0) - flight->second;
   has_price_ = has_price_ || stopped.spent_usd;
   in_flight_.erase(flight);
-  if (stopped.error && stopped.error->code == base::Code::storage) return *stopped.error;
+  if (stopped.error && is_of_storage(*stopped.error)) return *stopped.error;
+  if (stopped.stop_reason == model::StopReason::storage_full)
+    return base::Error{.code = base::Code::storage_full, .message = stopped.reason};
   if (!stopped.error && stopped.status == model::SessionStatus::finished) {
     ++ended_;
     unavailable_in_a_row_ = 0;

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/log.h"
+#include "engine/full_disk.h"
 #include "store/leases.h"
 #include "store/session_events.h"
 #include "store/sessions.h"
@@ -175,35 +176,45 @@ void Engine::perform_soon(model::Id session, Wish wish, Begun begun, Performance
     return;
   }
   auto wanted = std::make_shared<const Wish>(std::move(wish));
-  auto taken = std::make_shared<std::optional<Taken>>();
+  take_soon(session, wanted,
+            [this, session, wanted, begun = std::move(begun),
+             ended = std::move(ended)](const base::Result<std::shared_ptr<Taken>>& taken) {
+              if (!taken) {
+                leave(session);
+                begun(taken.error());
+                return;
+              }
+              begun({});
+              loop_->post([this, session, taken = *taken, wanted, ended] {
+                this->begin(std::move(*taken), *wanted, ended);
+                ask_what_was_kept(session);
+              });
+            });
+}
+
+void Engine::take_soon(model::Id session, std::shared_ptr<const Wish> wish, TakenOrNot then) {
+  auto taken = std::make_shared<std::shared_ptr<Taken>>();
   auto refused = std::make_shared<base::Result<void>>();
   writer_->submit(
-      [this, session, wanted, taken, refused](db::Connection& connection) -> base::Result<void> {
+      [this, session, wish = std::move(wish), taken,
+       refused](db::Connection& connection) -> base::Result<void> {
         taken->reset();
         *refused = {};
-        auto result = take(connection, session, *wanted);
+        auto result = take(connection, session, *wish);
         if (result) {
-          taken->emplace(*std::move(result));
+          *taken = std::make_shared<Taken>(*std::move(result));
           return {};
         }
+        *refused = result.error();
+        if (is_of_storage(result.error())) return *refused;
         // A refusal is no failure of the transaction: others are in it. What the claim wrote is
         // given back in it.
-        *refused = result.error();
         return {};
       },
-      [this, session, wanted, taken, refused, begun = std::move(begun),
-       ended = std::move(ended)](const base::Result<void>& done) {
-        const base::Result<void> result = done ? *refused : done;
-        if (!result) {
-          leave(session);
-          begun(result);
-          return;
-        }
-        begun(result);
-        loop_->post([this, session, taken, wanted, ended] {
-          this->begin(*std::move(*taken), *wanted, ended);
-          ask_what_was_kept(session);
-        });
+      [taken, refused, then = std::move(then)](const base::Result<void>& done) {
+        if (!*refused) return then(refused->error());
+        if (!done) return then(done.error());
+        then(std::move(*taken));
       });
 }
 
@@ -334,11 +345,9 @@ void Engine::begin(Taken taken, const Wish& wish, const Performance::Ended& ende
   const flow::Limits at_start = wish.limits.value_or(taken.session.snapshot.limits);
   const auto waiting = std::move(taken.waiting);
   const auto waited = [&] { return waiting->waited_ms(options_.clock->now()); };
-  auto performance = std::make_shared<Performance>(
-      services_, std::move(taken.session), std::move(taken.state), std::move(taken.record),
-      taken.token, taken.last_event,
-      [this, ended](const Outcome& outcome) { on_ended(outcome, ended); });
-  performances_[id] = performance;
+  const auto lack = forget_lack_of_room(id);
+  const auto performance = make_performance(
+      std::move(taken), [this, ended](const Outcome& outcome) { on_ended(outcome, ended); });
   switch (wish.action) {
     case Action::step:
       performance->pause_after_step(model::StopReason::single_step);
@@ -350,6 +359,8 @@ void Engine::begin(Taken taken, const Wish& wish, const Performance::Ended& ende
       } else if (waiting) {
         performance->begin(
             flow::StepTimedOut{.duration_ms = waited(), .spent = {}, .order = waiting->order});
+      } else if (lack) {
+        performance->resume(wish.limits, answer_not_stored(*lack));
       } else {
         performance->resume(wish.limits);
       }
@@ -374,19 +385,33 @@ void Engine::begin(Taken taken, const Wish& wish, const Performance::Ended& ende
   }
 }
 
+std::shared_ptr<Performance> Engine::make_performance(Taken taken, Performance::Ended ended) {
+  const model::Id id = taken.session.id;
+  auto performance = std::make_shared<Performance>(
+      services_, std::move(taken.session), std::move(taken.state), std::move(taken.record),
+      taken.token, taken.last_event, std::move(ended));
+  performances_[id] = performance;
+  return performance;
+}
+
 void Engine::on_ended(const Outcome& outcome, const Performance::Ended& ended) {
+  end_performance(outcome, [this, ended](const Outcome& told) {
+    if (told.error && told.error->code == base::Code::storage_full && !closing_)
+      return on_full_disk(told, ended);
+    ended(told);
+    leave(told.session_id);
+  });
+}
+
+void Engine::end_performance(const Outcome& outcome, const Performance::Ended& then) {
   const auto found = performances_.find(outcome.session_id);
   const std::int64_t token = found->second->lease_token();
   // The performance is on the stack: it goes when the loop comes back.
   loop_->post([gone = std::move(found->second)] {});
   performances_.erase(found);
   // Whoever hears of the end may perform the session again: the lease is given back first.
-  release(outcome.session_id, token, [this, outcome, ended] {
-    loop_->post([this, outcome, ended] {
-      ended(outcome);
-      leave(outcome.session_id);
-    });
-  });
+  release(outcome.session_id, token,
+          [this, outcome, then] { loop_->post([outcome, then] { then(outcome); }); });
 }
 
 base::Result<void> Engine::remove(model::Id session) {
@@ -402,6 +427,7 @@ base::Result<void> Engine::remove(model::Id session) {
       done = store::delete_session(connection, session);
     }
   });
+  if (done) forget_lack_of_room(session);
   leave(session);
   return done;
 }

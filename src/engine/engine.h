@@ -95,6 +95,10 @@ class Engine final {
   // Every session of this engine pauses, those too that are only being claimed: after its present
   // step, or at once (its call is stopped).
   void pause_all(bool at_once, model::StopReason reason = model::StopReason::asked);
+  // Why the session could not go on for want of room on the disk, since it was performed last;
+  // nothing where it could. What it is paused by may not be in the database yet: it is written as
+  // soon as there is room, by this engine, or by who performs the session next.
+  [[nodiscard]] std::optional<std::string> lack_of_room(model::Id session);
   // Returns when nothing is performed any more.
   void wait_until_idle();
   // The same, for so long at most; false where something is still performed.
@@ -115,13 +119,28 @@ class Engine final {
   };
   [[nodiscard]] base::Result<Taken> take(db::Connection& connection, model::Id session,
                                          const Wish& wish);
+  // The same by the writer, on whose thread `then` is called.
+  using TakenOrNot = std::function<void(base::Result<std::shared_ptr<Taken>>)>;
+  void take_soon(model::Id session, std::shared_ptr<const Wish> wish, TakenOrNot then);
   // Is the session this engine's to claim? False where it performs it already.
   [[nodiscard]] bool enter(model::Id session);
   void leave(model::Id session);
   void release(model::Id session, std::int64_t token, std::function<void()> then);
   [[nodiscard]] base::Result<std::int64_t> claim(db::Connection& connection, model::Id session);
   void begin(Taken taken, const Wish& wish, const Performance::Ended& ended);
+  [[nodiscard]] std::shared_ptr<Performance> make_performance(Taken taken,
+                                                              Performance::Ended ended);
+  // It is gone, and its lease given back, before `then` is called.
+  void end_performance(const Outcome& outcome, const Performance::Ended& then);
   void on_ended(const Outcome& outcome, const Performance::Ended& ended);
+  // full_disk.cc. The session's commit failed for want of room; it is entered still.
+  void on_full_disk(Outcome outcome, const Performance::Ended& ended);
+  // Writes that the session is paused for want of room. What it ends with is its outcome: an error
+  // of storage where there still is none, any other where there is nothing to be written any more.
+  void write_stop(model::Id session, const std::string& why, const Performance::Ended& written);
+  void look_for_room();
+  // Why there was no room for it, if so: this is told no more.
+  std::optional<std::string> forget_lack_of_room(model::Id session);
   // What is asked of a performance; called on the loop.
   using Asking = std::function<void(Performance&)>;
   [[nodiscard]] static Asking asking(Request request);
@@ -144,6 +163,12 @@ class Engine final {
   std::map<model::Id, std::uint64_t> entered_;  // claimed, or being claimed; by which entry
   std::uint64_t last_entry_ = 0;
   std::map<model::Id, std::vector<Asking>> kept_;  // asked of those that had not begun
+  struct LackOfRoom {
+    std::string why;
+    bool is_to_be_written = false;
+  };
+  std::map<model::Id, LackOfRoom> lacks_;
+  bool looks_for_room_ = false;  // the loop's
   Services services_;
   std::unique_ptr<Writer> writer_;
   std::unique_ptr<Loop> loop_;

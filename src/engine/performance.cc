@@ -7,6 +7,7 @@
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "engine/event_record.h"
+#include "engine/full_disk.h"
 #include "engine/resident_set.h"
 
 namespace tertulia::engine {
@@ -15,15 +16,16 @@ namespace {
 namespace json = base::json;
 using std::chrono::milliseconds;
 
-// A call of a process that died: whether its model had been asked is not known.
+// A call of which nothing was stored, `left_by` says why: whether its model had been asked is not
+// known.
 store::CallMade interrupted_call(const SessionData& session, const flow::State& state,
                                  const flow::Strand& strand, const SessionRecord& record,
-                                 base::Timestamp now) {
+                                 base::Timestamp now, const std::string& left_by) {
   store::CallMade made;
   made.order = strand.open->order;
   made.call.attempt = strand.open->attempt;
   made.call.outcome = llm::outcome_name(llm::Outcome::interrupted);
-  made.call.error_message = "the process that performed the step ended";
+  made.call.error_message = left_by;
   made.call.started_at = now;
   const flow::Asked asked(session.program(), state, strand, session.cast, record);
   if (const flow::CastRole* role = session.cast.find(asked.speak().role)) {
@@ -62,17 +64,29 @@ void Performance::begin(flow::Event first) {
   apply(std::move(events), {});
 }
 
-void Performance::resume(std::optional<flow::Limits> limits) {
+void Performance::resume(std::optional<flow::Limits> limits, const std::string& left_by) {
   if (state_.status != model::SessionStatus::running) {
     begin(flow::Resume{.limits = std::move(limits)});
     return;
   }
   if (limits) state_.limits = *limits;
+  take_up(left_by, {});
+}
+
+void Performance::stop_for_room(const std::string& why) {
+  std::vector<flow::Event> pause;
+  pause.emplace_back(
+      flow::Pause{.reason = model::StopReason::storage_full, .text = why, .order = 0});
+  take_up(answer_not_stored(why), std::move(pause));
+}
+
+void Performance::take_up(const std::string& left_by, std::vector<flow::Event> further) {
   std::vector<flow::Event> events;
   std::vector<store::CallMade> calls;
   for (const flow::Strand* strand : state_.open_strands()) {
     if (strand->open->status != model::StepStatus::running) continue;
-    calls.push_back(interrupted_call(session_, state_, *strand, *record_, services_.clock->now()));
+    calls.push_back(
+        interrupted_call(session_, state_, *strand, *record_, services_.clock->now(), left_by));
     events.emplace_back(flow::Interrupted{.order = strand->open->order});
   }
   if (events.empty()) {
@@ -81,6 +95,7 @@ void Performance::resume(std::optional<flow::Limits> limits) {
                     .remedy = fmt::format("tertulia session replay {}", session_.id)});
     return;
   }
+  for (flow::Event& event : further) events.push_back(std::move(event));
   apply(std::move(events), std::move(calls));
 }
 

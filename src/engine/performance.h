@@ -47,7 +47,8 @@ struct Outcome {
   std::optional<model::StopReason> stop_reason;
   std::string stop_text;
   // Set where the engine could not go on: the lease was lost, or the database failed. What is
-  // committed stands; the session can be resumed.
+  // committed stands; the session can be resumed. Where the disk was full and the session was under
+  // way, it is paused instead (storage_full), also where that could not be written yet.
   std::optional<base::Error> error;
 };
 
@@ -63,8 +64,12 @@ class Performance final : public std::enable_shared_from_this<Performance> {
 
   // Begins with an event.
   void begin(flow::Event first);
-  // Goes on if the session was left running (its process died), else begins with `Resume`.
-  void resume(std::optional<flow::Limits> limits);
+  // Goes on if the session was left running, else begins with `Resume`. `left_by`: why it was left,
+  // for the calls that were under way.
+  void resume(std::optional<flow::Limits> limits,
+              const std::string& left_by = "the process that performed the step ended");
+  // Pauses a session that was left running because the disk had no room (`why`), and ends.
+  void stop_for_room(const std::string& why);
   // Leaves an open step out (0: the one that is meant), and pauses before the next.
   void skip_then_pause(std::int64_t order);
 
@@ -104,6 +109,8 @@ class Performance final : public std::enable_shared_from_this<Performance> {
   };
 
   void apply(std::vector<flow::Event> events, std::vector<store::CallMade> calls);
+  // What was under way when the session was left is interrupted; then come the further events.
+  void take_up(const std::string& left_by, std::vector<flow::Event> further);
   // False where the machine refused it, or the record could not be read: the performance has ended.
   [[nodiscard]] bool advance(const flow::Event& event, Batch& batch);
   void look_at_arrivals();

@@ -161,7 +161,7 @@ TEST_F(SqliteBackupTest, TheDiskFillsUpHalfway) {
   auto saved = back_up(database_.location(), folder_.path() / "saved");
   ASSERT_TRUE(base::arm_failpoints(""));
   ASSERT_FALSE(saved);
-  EXPECT_EQ(saved.error().code, base::Code::storage);
+  EXPECT_EQ(saved.error().code, base::Code::storage_full);
   EXPECT_TRUE(fs::is_empty(folder_.path()));
 }
 

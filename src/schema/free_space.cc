@@ -24,7 +24,7 @@ base::Result<void> require_free(const fs::path& folder, std::int64_t bytes) {
   if (!base::failpoint("disk.free")) free = 0;
   if (free >= bytes) return {};
   return base::Error{
-      .code = base::Code::storage,
+      .code = base::Code::storage_full,
       .message = fmt::format("the disk of {} has {} free, and {} may be needed; "
                              "nothing was changed",
                              fs::absolute(folder).string(), megabytes(free), megabytes(bytes)),

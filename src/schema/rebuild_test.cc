@@ -375,7 +375,7 @@ TEST_F(Rebuild, ADiskThatIsFullLeavesTheTable) {
   database_.run("PRAGMA max_page_count = 1");  // as few as there are now
   auto failed = rebuild("t", "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT)");
   ASSERT_FALSE(failed);
-  EXPECT_EQ(failed.error().code, base::Code::storage);
+  EXPECT_EQ(failed.error().code, base::Code::storage_full);
   EXPECT_THAT(failed.error().message, HasSubstr("no space left"));
   EXPECT_EQ(schema(), before);
   EXPECT_THAT(rows("SELECT count(*), count(gone) FROM t"), ElementsAre("500|500"));

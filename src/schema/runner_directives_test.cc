@@ -347,7 +347,7 @@ TEST(RunnerOnSqlite, ADiskWithoutRoomIsToldBeforehand) {
   auto refused = migrate(database.connection(), database.head(), database.all());
   ASSERT_TRUE(base::arm_failpoints(""));
   ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().code, base::Code::storage);
+  EXPECT_EQ(refused.error().code, base::Code::storage_full);
   EXPECT_THAT(refused.error().message,
               AllOf(HasSubstr("0.0 MB free"), HasSubstr("nothing was changed")));
   EXPECT_EQ(database.proof().version, 5);

@@ -104,7 +104,7 @@ TEST_P(Faults, AnErrorAtAnyStatement) {
       auto failed = move_to(version);
       ASSERT_TRUE(base::arm_failpoints(""));
       ASSERT_FALSE(failed) << version << " at " << at;
-      EXPECT_EQ(failed.error().code, base::Code::storage);
+      EXPECT_EQ(failed.error().code, at_end ? base::Code::storage_full : base::Code::storage);
       EXPECT_FALSE(database_.connection().in_transaction());
       EXPECT_EQ(fingerprint(shape_of(database_)), before.fingerprint) << version << " at " << at;
     }
@@ -186,7 +186,7 @@ TEST(FaultsOnSqlite, ADiskThatIsFull) {
       database.run(fmt::format("PRAGMA max_page_count = {}", std::max(pages, 1)));
       auto done = migrate(database.connection(), version, database.all());
       if (done) break;
-      EXPECT_EQ(done.error().code, base::Code::storage) << done.error().message;
+      EXPECT_EQ(done.error().code, base::Code::storage_full) << done.error().message;
       EXPECT_THAT(done.error().message, HasSubstr("no space left"));
       EXPECT_FALSE(database.connection().in_transaction());
       const Proof proof = database.proof();
@@ -211,7 +211,7 @@ TEST(FaultsOnPostgres, ADiskThatIsFull) {
       disk.set(-1);
       if (done) break;
       ++failures;
-      EXPECT_EQ(done.error().code, base::Code::storage) << done.error().message;
+      EXPECT_EQ(done.error().code, base::Code::storage_full) << done.error().message;
       EXPECT_THAT(done.error().message + done.error().detail, HasSubstr("No space left on device"));
       EXPECT_FALSE(database.connection().in_transaction());
       ASSERT_EQ(database.proof().version, version - 1);

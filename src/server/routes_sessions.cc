@@ -237,7 +237,10 @@ void add_session_routes(Router& router, const Api& api) {
               .handler = [&api](const Request& request, Desk& desk) {
                 auto id = id_of(request, "session");
                 if (!id) return problem(id.error());
-                return respond_with(service::session_json(*desk.reader, api.flows, *id));
+                auto shown = service::session_json(*desk.reader, api.flows, *id);
+                if (const auto why = api.engine.lack_of_room(*id); shown && why)
+                  service::add_lack_of_room(*shown, *why);
+                return respond_with(std::move(shown));
               }});
   router.add({.method = "DELETE",
               .path = "/api/v1/sessions/{id}",

@@ -5,6 +5,7 @@
 #include <future>
 
 #include "base/log.h"
+#include "engine/full_disk.h"
 #include "store/leases.h"
 #include "store/sessions.h"
 
@@ -84,10 +85,14 @@ void Stage::pick_up(db::Connection& reader) {
   auto ids = store::list_left_sessions(reader, kPickUp);
   if (!ids) return spdlog::warn("sessions to go on with: {}", ids.error().message);
   for (const model::Id id : *ids) {
-    if (engine_.performs(id) || is_given_up(id)) continue;
+    // What has no room is gone on with by who has made some.
+    if (engine_.performs(id) || is_given_up(id) || engine_.lack_of_room(id)) continue;
     auto begun = begin(id, {});
     // Another process may have been faster, or holds it and is well.
     if (begun || begun.error().code == base::Code::conflict) continue;
+    // That is no fault of the session, and the others would fare no better.
+    if (engine::is_of_storage(begun.error()))
+      return spdlog::warn("sessions to go on with: {}", begun.error().message);
     spdlog::warn("session {} cannot be gone on with: {}", id, begun.error().message);
     give_up(id);
   }
@@ -121,7 +126,7 @@ void Stage::on_ended(const engine::Outcome& outcome) {
     return;
   }
   spdlog::warn("session {}: {}", outcome.session_id, outcome.error->message);
-  if (outcome.error->code == base::Code::storage || outcome.error->code == base::Code::drift) {
+  if (engine::is_of_storage(*outcome.error) || outcome.error->code == base::Code::drift) {
     on_storage_trouble_();
   } else {
     give_up(outcome.session_id);

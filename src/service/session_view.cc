@@ -126,6 +126,14 @@ base::Result<json::object> session_json(db::Connection& reader, engine::FlowCach
   return out;
 }
 
+void add_lack_of_room(json::object& session, const std::string& why) {
+  json::value& status = session["status"];
+  if (status.is_string() && status.get_string() == model::to_text(model::SessionStatus::running))
+    status = model::to_text(model::SessionStatus::paused);
+  session["stop_reason"] = model::to_text(model::StopReason::storage_full);
+  session["reason"] = why;
+}
+
 base::Result<JsonPage> list_messages_json(db::Connection& reader, engine::FlowCache& flows,
                                           Id session, std::int64_t after, std::int64_t limit) {
   auto data = engine::load_session_data(reader, flows, session);

@@ -33,6 +33,8 @@ inline constexpr std::int64_t kSessionsAPage = 2000;
 [[nodiscard]] base::Result<base::json::object> session_json(db::Connection& reader,
                                                             engine::FlowCache& flows,
                                                             model::Id session);
+// A session that found no room on the disk (Engine::lack_of_room), where its row does not say so.
+void add_lack_of_room(base::json::object& session, const std::string& why);
 // What has its place in the conversation: messages with a position above `after`.
 [[nodiscard]] base::Result<JsonPage> list_messages_json(db::Connection& reader,
                                                         engine::FlowCache& flows, model::Id session,

@@ -1,6 +1,7 @@
-// DiskQuota is a disk that fills up, for a PostgreSQL of the tests: a library that is loaded before
-// the C library refuses to let the files of its databases grow by more pages than there are left,
-// with ENOSPC, as a full disk does. Everything else of the server is as it always is.
+// DiskQuota is a disk that fills up, for a program that keeps a database: a library that is loaded
+// before the C library refuses to let the files of its databases grow by more writes (pages, of
+// PostgreSQL) than there are left, with ENOSPC, as a full disk does. Everything else of the program
+// is as it always is.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +20,7 @@ class DiskQuota final {
   DiskQuota& operator=(const DiskQuota&) = delete;
   ~DiskQuota();
 
-  // For PostgresServer.
+  // For PostgresServer or World. Of SQLite, the files in a folder "base" are meant.
   [[nodiscard]] std::vector<std::string> environment() const;
   // Negative: without end.
   void set(std::int64_t pages);

@@ -1,4 +1,4 @@
-/* What disk_quota.h loads into a PostgreSQL server. */
+/* What disk_quota.h loads into a program that keeps a database. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
