@@ -9,6 +9,7 @@
 #include "support/places.h"
 #include "support/postgres_server.h"
 #include "support/program.h"
+#include "support/serving.h"
 
 namespace tertulia::test {
 namespace {
@@ -206,44 +207,164 @@ TEST_P(PersonTest, TheEventsSayWhatIsWaitedFor) {
   EXPECT_THAT(waiting.out, HasSubstr(R"("question":"What do you say about A quiet tea house?")"));
 }
 
-// At a terminal the person is asked at once, and again where the words are none of the choices.
-TEST_P(PersonTest, AtTheTerminal) {
-  ASSERT_EQ(run().status, kPaused);
-  int terminal = -1;
-  const pid_t child = ::forkpty(&terminal, nullptr, nullptr, nullptr);
-  ASSERT_GE(child, 0);
-  if (child == 0) {
-    ::setenv("TERTULIA_DB", world_.database.c_str(), 1);
+// `session resume 1`, with a terminal at which a person types.
+class Terminal final {
+ public:
+  explicit Terminal(const World& world) : child_(::forkpty(&terminal_, nullptr, nullptr, nullptr)) {
+    if (child_ != 0) return;
+    ::setenv("TERTULIA_DB", world.database.c_str(), 1);
     ::execl(program_path(), program_path(), "session", "resume", "1", nullptr);
     ::_exit(127);
   }
-  std::string screen;
-  const auto wait_for = [&](const std::string& text) {
-    const std::size_t from = screen.size();
+  Terminal(const Terminal&) = delete;
+  Terminal& operator=(const Terminal&) = delete;
+  ~Terminal() { ::close(terminal_); }
+
+  // Reads on until the text comes; false where the program ends before.
+  bool wait_for(const std::string& text) {
+    const std::size_t from = screen_.size();
     char bytes[4096];
-    while (screen.find(text, from) == std::string::npos) {
-      const ssize_t count = ::read(terminal, bytes, sizeof bytes);
+    while (screen_.find(text, from) == std::string::npos) {
+      const ssize_t count = ::read(terminal_, bytes, sizeof bytes);
       if (count <= 0) return false;  // the terminal is closed with its last process
-      screen.append(bytes, static_cast<std::size_t>(count));
+      screen_.append(bytes, static_cast<std::size_t>(count));
     }
     return true;
-  };
-  const auto type = [&](const std::string& line) {
-    ASSERT_EQ(::write(terminal, line.data(), line.size()), static_cast<ssize_t>(line.size()));
-  };
-  ASSERT_TRUE(wait_for("Guest>")) << screen;
-  type("Quiet.\n");
-  ASSERT_TRUE(wait_for("1. yes please")) << screen;
-  type("perhaps\n");
-  ASSERT_TRUE(wait_for("is none of the choices")) << screen;
-  type("1\n");
-  while (wait_for("\x01")) {
   }
-  int status = 0;
-  ASSERT_EQ(::waitpid(child, &status, 0), child);
-  ::close(terminal);
-  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << screen;
+  void type(const std::string& line) {
+    ASSERT_EQ(::write(terminal_, line.data(), line.size()), static_cast<ssize_t>(line.size()));
+  }
+  // The exit status.
+  int finish() {
+    while (wait_for("\x01")) {
+    }
+    int status = 0;
+    EXPECT_EQ(::waitpid(child_, &status, 0), child_);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
+  [[nodiscard]] const std::string& screen() const { return screen_; }
+
+ private:
+  int terminal_ = -1;
+  pid_t child_ = -1;
+  std::string screen_;
+};
+
+// At a terminal the person is asked at once, and again where the words are none of the choices.
+TEST_P(PersonTest, AtTheTerminal) {
+  ASSERT_EQ(run().status, kPaused);
+  Terminal terminal(world_);
+  ASSERT_TRUE(terminal.wait_for("Guest>")) << terminal.screen();
+  terminal.type("Quiet.\n");
+  ASSERT_TRUE(terminal.wait_for("1. yes please")) << terminal.screen();
+  terminal.type("perhaps\n");
+  ASSERT_TRUE(terminal.wait_for("is none of the choices")) << terminal.screen();
+  terminal.type("1\n");
+  EXPECT_EQ(terminal.finish(), 0) << terminal.screen();
   EXPECT_EQ(conversation(), "host\nguest: Quiet.\nguest: yes please\nhost\n");
+  expect_explained();
+}
+
+// A role that answers with JSON, played by a person.
+class PlayedOutputTest : public PersonTest {
+ protected:
+  void SetUp() override {
+    PersonTest::SetUp();
+    flow_ = world_.write("score.yaml", R"(tertulia: 1
+name: score
+topic: Tea
+roles: { host: { name: Host, prompt: You host. }, judge: { name: Judge, prompt: You judge. } }
+steps:
+  - speak: host
+  - id: verdict
+    speak: judge
+    task: How good was it?
+    output:
+      type: object
+      required: [score, ok]
+      additionalProperties: false
+      properties: { score: { type: integer, minimum: 1, maximum: 9 }, ok: { type: boolean } }
+  - if: { output: verdict, at: /score, gte: 5 }
+    then: [ { speak: host, task: Rejoice. } ]
+result: { output: verdict }
+)");
+  }
+  Finished begin() {
+    return world_.run({"run", flow_, "--model", "rehearsal", "--seed", "3", "--play", "judge"});
+  }
+  std::string verdict_row() {
+    std::istringstream lines(world_.run({"session", "log", "1", "--json"}).out);
+    for (std::string line; std::getline(lines, line);)
+      if (line.find("\"output\":") != std::string::npos)
+        return base::to_text(
+            *base::at_pointer(base::parse_json(line).value(), "/result_data/output"));
+    return {};
+  }
+};
+INSTANTIATE_TEST_SUITE_P(, PlayedOutputTest, testing::Bool(), engine_name);
+
+TEST_P(PlayedOutputTest, IsShownTheSchemaAndHeldToIt) {
+  const Finished waiting = begin();
+  EXPECT_EQ(waiting.status, kPaused) << waiting.err;
+  EXPECT_THAT(waiting.err, HasSubstr("Judge is asked: How good was it?"));
+  EXPECT_THAT(waiting.err, HasSubstr(R"(as JSON that fits {"type":"object","required":["score")"));
+  EXPECT_THAT(shown("waiting/0/schema/required"), HasSubstr("score"));
+
+  for (const auto& [words, why] : {
+           std::pair{"very good", "the answer"},
+           std::pair{R"({"score": 12, "ok": "yes", "more": 1})", "/score"},
+           std::pair{R"({"score": 12, "ok": "yes", "more": 1})", "/ok"},
+           std::pair{R"({"score": 4})", "ok"},
+       }) {
+    const Finished refused = answer(words);
+    EXPECT_EQ(refused.status, 2) << words;
+    EXPECT_THAT(refused.err, HasSubstr(why)) << words;
+    EXPECT_EQ(shown("status"), "\"waiting\"");
+    EXPECT_EQ(conversation(), "host\n");
+  }
+  EXPECT_EQ(answer("```json\n{\"ok\": true, \"score\": 7}\n```\n").status, 0);
+  EXPECT_EQ(conversation(), "host\njudge\nhost\n");
+  EXPECT_EQ(verdict_row(), R"({"ok":true,"score":7})");
+  EXPECT_EQ(shown("result/score"), "7");
+  expect_explained();
+}
+
+TEST_P(PlayedOutputTest, AtTheTerminalOverSeveralLines) {
+  ASSERT_EQ(begin().status, kPaused);
+  Terminal terminal(world_);
+  ASSERT_TRUE(terminal.wait_for("Judge>")) << terminal.screen();
+  terminal.type("good\n");
+  ASSERT_TRUE(terminal.wait_for("the answer")) << terminal.screen();
+  terminal.type("{\"score\": 0,\n\"ok\": true}\n");
+  ASSERT_TRUE(terminal.wait_for("does not fit")) << terminal.screen();
+  terminal.type("{\"score\":\n\n");
+  ASSERT_TRUE(terminal.wait_for("Judge>")) << terminal.screen();
+  terminal.type("{\"score\": 3,\n\"ok\": true}\n");
+  EXPECT_EQ(terminal.finish(), 0) << terminal.screen();
+  EXPECT_EQ(verdict_row(), R"({"score":3,"ok":true})");
+  expect_explained();
+}
+
+TEST_P(PlayedOutputTest, OverTheApi) {
+  ASSERT_EQ(world_.run({"flow", "import", flow_}).status, 0);
+  Serving serving(world_);
+  ASSERT_EQ(serving.post("/api/v1/sessions", R"({"flow": "score", "play": ["judge"]})").status,
+            201);
+  EXPECT_THAT(serving.events("/api/v1/sessions/1/events", "session.waiting"),
+              HasSubstr(R"("schema":{"type":"object")"));
+  EXPECT_THAT(serving.get("/api/v1/sessions/1").body, HasSubstr(R"("schema":{"type":"object")"));
+  const Answer wrong =
+      serving.post("/api/v1/sessions/1/answer", R"({"output": {"score": 3, "ok": 1}})");
+  EXPECT_EQ(wrong.status, 422);
+  EXPECT_THAT(wrong.body, HasSubstr(R"("pointer":"/output")"));
+  EXPECT_THAT(wrong.body, HasSubstr("/ok"));
+  EXPECT_EQ(serving.post("/api/v1/sessions/1/answer", R"({"text": "good"})").status, 422);
+  EXPECT_EQ(
+      serving.post("/api/v1/sessions/1/answer", R"({"output": {"score": 3, "ok": true}})").status,
+      202);
+  EXPECT_THAT(serving.events("/api/v1/sessions/1/events", "session.finished"),
+              HasSubstr(R"("result":{"score":3,"ok":true})"));
+  static_cast<void>(serving.stop());
   expect_explained();
 }
 

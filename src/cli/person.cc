@@ -13,6 +13,9 @@ std::string question_words(const engine::Waiting& waiting) {
                                   safe_for_terminal(waiting.question));
   for (std::size_t i = 0; i < waiting.choices.size(); ++i)
     words += fmt::format("  {}. {}\n", i + 1, safe_for_terminal(waiting.choices[i]));
+  if (waiting.schema)
+    words += fmt::format("  as JSON that fits {}\n",
+                         safe_for_terminal(base::to_text(base::json::value(*waiting.schema))));
   if (waiting.until)
     words +=
         fmt::format("  until {}{}\n", base::to_iso8601(*waiting.until),
@@ -20,6 +23,18 @@ std::string question_words(const engine::Waiting& waiting) {
                                               : "; then: " + safe_for_terminal(waiting.otherwise));
   return words;
 }
+
+namespace {
+
+// JSON may take several lines: what is begun and not whole goes on, up to an empty line.
+void read_on(std::string& words) {
+  if (!words.starts_with('{') && !words.starts_with('[')) return;
+  std::string line;
+  while (!base::parse_json(words) && std::getline(std::cin, line) && !line.empty())
+    words += "\n" + line;
+}
+
+}  // namespace
 
 std::optional<std::string> ask_at_terminal(const engine::Waiting& waiting) {
   fmt::print("\n{}", question_words(waiting));
@@ -31,9 +46,10 @@ std::optional<std::string> ask_at_terminal(const engine::Waiting& waiting) {
       fmt::print("\n");
       return {};
     }
-    auto words = waiting.accept(line);
-    if (words) return *std::move(words);
-    fmt::print("{}\n", styled(words.error().message, Style::yellow));
+    if (waiting.schema) read_on(line);
+    auto accepted = waiting.accept(line);
+    if (accepted) return std::move(accepted->words);
+    fmt::print("{}\n", styled(safe_for_terminal(accepted.error().message), Style::yellow));
   }
 }
 

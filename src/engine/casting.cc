@@ -272,18 +272,10 @@ base::Result<store::NewSession> cast(const CastingCall& call, const ProfileSourc
     }
   }
   check_prices(snapshot, cast, mistakes);
-  for (const std::string& ref : call.played) {
+  for (const std::string& ref : call.played)
     if (program.role(ref) == nullptr)
       mistakes.add(
           fmt::format("the flow has no role '{}' to play{}", ref, did_you_mean(ref, refs)));
-    for (const auto& step : program.steps)
-      if (const auto* speak = std::get_if<flow::Speak>(&step.step);
-          speak != nullptr && speak->role == ref && speak->output)
-        mistakes.add(
-            fmt::format("the role '{}' cannot be played by a person: its step '{}' answers with "
-                        "JSON that fits a schema",
-                        ref, step.label()));
-  }
   snapshot.played.insert(call.played.begin(), call.played.end());
   if (mistakes.any()) return mistakes.error();
 

@@ -247,7 +247,10 @@ class Builder final {
     data["role"] = flow::speaker_of(session_.program(), *strand);
     if (const json::object* snapshot = snapshot_of(order))
       if (const auto* question = snapshot->if_contains("question")) data["question"] = *question;
-    const auto* ask = std::get_if<flow::AskPerson>(&instruction(strand->open->instruction).step);
+    const auto& step = instruction(strand->open->instruction).step;
+    if (const auto* speak = std::get_if<flow::Speak>(&step); speak != nullptr && speak->output)
+      data["schema"] = *speak->output;
+    const auto* ask = std::get_if<flow::AskPerson>(&step);
     if (ask == nullptr) return;
     if (!ask->choices.empty()) {
       json::array choices;

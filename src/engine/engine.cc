@@ -365,14 +365,16 @@ void Engine::begin(Taken taken, const Wish& wish, const Performance::Ended& ende
         performance->resume(wish.limits);
       }
       return;
-    case Action::answer:
-      performance->begin(flow::Answered{.text = waiting->accept(wish.words).value(),
-                                        .output = {},
+    case Action::answer: {
+      auto accepted = waiting->accept(wish.words).value();
+      performance->begin(flow::Answered{.text = std::move(accepted.words),
+                                        .output = std::move(accepted.output),
                                         .duration_ms = waited(),
                                         .data = {},
                                         .spent = {},
                                         .order = waiting->order});
       return;
+    }
     case Action::retry:
       performance->begin(flow::RetryStep{.order = wish.order});
       return;
@@ -387,9 +389,9 @@ void Engine::begin(Taken taken, const Wish& wish, const Performance::Ended& ende
 
 std::shared_ptr<Performance> Engine::make_performance(Taken taken, Performance::Ended ended) {
   const model::Id id = taken.session.id;
-  auto performance = std::make_shared<Performance>(
-      services_, std::move(taken.session), std::move(taken.state), std::move(taken.record),
-      taken.token, taken.last_event, std::move(ended));
+  auto performance = std::make_shared<Performance>(services_, std::move(taken.session),
+                                                   std::move(taken.state), std::move(taken.record),
+                                                   taken.token, taken.last_event, std::move(ended));
   performances_[id] = performance;
   return performance;
 }

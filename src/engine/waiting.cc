@@ -1,14 +1,24 @@
 #include "engine/waiting.h"
 
+#include "flow/output_schema.h"
 #include "store/sessions.h"
 #include "store/step_log.h"
 
 namespace tertulia::engine {
 
-base::Result<std::string> Waiting::accept(std::string_view words) const {
+base::Result<Waiting::Accepted> Waiting::accept(std::string_view words) const {
   flow::AskPerson ask;
   ask.choices = choices;
-  return ask.accept(words);
+  auto kept = ask.accept(words);
+  if (!kept) return kept.error();
+  Accepted accepted{.words = *std::move(kept), .output = {}};
+  if (!schema) return accepted;
+  auto compiled = flow::OutputSchema::compile(*schema);
+  if (!compiled) return compiled.error();
+  auto output = compiled->parse_output(accepted.words);
+  if (!output) return output.error();
+  accepted.output = *std::move(output);
+  return accepted;
 }
 
 std::int64_t Waiting::waited_ms(base::Timestamp now) const {
@@ -31,6 +41,7 @@ base::Result<Waiting> waiting_at(db::Connection& connection, const SessionData& 
                   .name = role != nullptr ? role->name : role_ref,
                   .question = {},
                   .choices = {},
+                  .schema = {},
                   .since = row->started_at.value_or(row->created_at.value_or(base::Timestamp())),
                   .until = {},
                   .otherwise = {}};
@@ -40,6 +51,7 @@ base::Result<Waiting> waiting_at(db::Connection& connection, const SessionData& 
     if (ask->timeout_ms)
       waiting.until = waiting.since + std::chrono::milliseconds(*ask->timeout_ms);
   }
+  if (const auto* speak = std::get_if<flow::Speak>(&step.step)) waiting.schema = speak->output;
   auto shown = base::parse_json(row->context_snapshot.value_or("null"));
   if (!shown) return shown.error();
   if (const auto* question = base::at_pointer(*shown, "/question");

@@ -17,12 +17,18 @@ struct Waiting {
   std::string name;
   std::string question;
   std::vector<std::string> choices;
+  std::optional<base::json::object> schema;  // the answer is JSON that fits it
   base::Timestamp since;
   std::optional<base::Timestamp> until;  // then `otherwise` is said, or the step times out
   std::string otherwise;
 
-  // The words to keep of an answer: flow::AskPerson::accept.
-  [[nodiscard]] base::Result<std::string> accept(std::string_view words) const;
+  // What is kept of an answer. Invalid where it has no words, is none of the choices
+  // (flow::AskPerson::accept), or does not fit the schema, by the same rules as a model's.
+  struct Accepted {
+    std::string words;
+    std::optional<base::json::value> output;  // where there is a schema
+  };
+  [[nodiscard]] base::Result<Accepted> accept(std::string_view words) const;
   [[nodiscard]] std::int64_t waited_ms(base::Timestamp now) const;
   [[nodiscard]] bool is_expired(base::Timestamp now) const { return until && now >= *until; }
 };

@@ -57,7 +57,8 @@ constexpr std::array kSchemas = {
                 "steps:int messages:int created_at:time ended_at?:time"},
     ShortSchema{"CastRole", "ref:str name:str profile:str"},
     ShortSchema{"Waiting",
-                "order:int role:str name:str question:str choices:[str] since:time until?:time "
+                "order:int role:str name:str question:str choices:[str] schema?:object since:time "
+                "until?:time "
                 "otherwise?:str"},
     ShortSchema{"BranchedFrom", "session:int order:int"},
     ShortSchema{"Copied", "rows:int messages:int"},
@@ -107,7 +108,7 @@ constexpr std::array kSchemas = {
                 "number:int id:str session:int status:str stop_reason?:str reason?:str"},
     // Going on.
     ShortSchema{"GoOn", "limits?:Limits"}, ShortSchema{"WhichStep", "order?:int"},
-    ShortSchema{"Answer", "text?:str choice?:str order?:int"},
+    ShortSchema{"Answer", "text?:str choice?:str output?:any order?:int"},
     ShortSchema{"PauseWish", "now?:bool"},
     ShortSchema{"BranchWish",
                 "at:int topic?:str edit?:str model?:str flow_version?:any autostart?:bool"},

@@ -30,7 +30,7 @@ Response perform(const Api& api, const Request& request, Desk& desk, Action acti
   Body body(request.body);
   engine::Wish wish{.action = action};
   service::LimitWishes limits;
-  bool is_choice = false;
+  const char* answered_by = "/text";
   if (action == Action::resume || action == Action::step) {
     if (auto part = body.object("limits")) {
       limits.steps = part->integer("steps");
@@ -46,10 +46,11 @@ Response perform(const Api& api, const Request& request, Desk& desk, Action acti
   if (action == Action::answer) {
     const auto text = body.text("text");
     const auto choice = body.text("choice");
-    if (text.has_value() == choice.has_value())
-      body.mistake("text", "either text or choice is wanted");
-    wish.words = text ? *text : choice.value_or("");
-    is_choice = choice.has_value();
+    const auto* output = body.any("output");
+    if (text.has_value() + choice.has_value() + (output != nullptr) != 1)
+      body.mistake("text", "one of text, choice and output is wanted");
+    wish.words = text ? *text : output != nullptr ? base::to_text(*output) : choice.value_or("");
+    if (!text) answered_by = output != nullptr ? "/output" : "/choice";
   }
   if (auto refusal = body.refusal()) return *std::move(refusal);
   if (!limits.empty()) {
@@ -66,7 +67,7 @@ Response perform(const Api& api, const Request& request, Desk& desk, Action acti
   api.stage.let_end(*desk.reader, *id);
   if (auto begun = api.stage.begin(*id, std::move(wish)); !begun) {
     if (action == Action::answer && begun.error().code == base::Code::invalid)
-      return Body::refuse(begun.error(), is_choice ? "/choice" : "/text");
+      return Body::refuse(begun.error(), answered_by);
     return problem(begun.error());
   }
   return session_response(api, desk, *id);

@@ -97,6 +97,7 @@ json::object waiting_json(const engine::Waiting& waiting) {
   json::array choices;
   for (const std::string& choice : waiting.choices) choices.emplace_back(choice);
   out["choices"] = std::move(choices);
+  if (waiting.schema) out["schema"] = *waiting.schema;
   out["since"] = base::to_iso8601(waiting.since);
   if (waiting.until) {
     out["until"] = base::to_iso8601(*waiting.until);
@@ -121,6 +122,7 @@ base::Result<engine::Waiting> waiting_from_json(const json::value& value) {
                           .name = text("/name"),
                           .question = text("/question"),
                           .choices = {},
+                          .schema = {},
                           .since = *since,
                           .until = base::parse_iso8601(text("/until")),
                           .otherwise = text("/otherwise")};
@@ -128,6 +130,9 @@ base::Result<engine::Waiting> waiting_from_json(const json::value& value) {
       choices != nullptr && choices->is_array())
     for (const json::value& choice : choices->get_array())
       if (choice.is_string()) waiting.choices.emplace_back(choice.get_string());
+  if (const json::value* schema = base::at_pointer(value, "/schema");
+      schema != nullptr && schema->is_object())
+    waiting.schema = schema->get_object();
   return waiting;
 }
 

@@ -20,8 +20,8 @@ namespace tertulia::service {
 [[nodiscard]] base::json::object log_row_brief_json(const model::StepExecutionLog& row);
 [[nodiscard]] base::json::object model_call_json(const store::CallOfStep& call);
 [[nodiscard]] base::json::object found_message_json(const store::FoundMessage& message);
-// {order, role, name, question, choices, since, until, otherwise}; the last two only where there is
-// such a time.
+// {order, role, name, question, choices, schema, since, until, otherwise}; the schema only where
+// the answer is JSON, the last two only where there is such a time.
 [[nodiscard]] base::json::object waiting_json(const engine::Waiting& waiting);
 // And back. Invalid where it is not that.
 [[nodiscard]] base::Result<engine::Waiting> waiting_from_json(const base::json::value& value);
