@@ -125,6 +125,10 @@ TEST_P(SessionSetsTest, JsonLinesHoldWholeSessionsForAnotherDatabase) {
   ASSERT_EQ(exported.status, 0) << exported.err;
   const auto lines = lines_of(exported.out);
   ASSERT_EQ(lines.size(), 4u);
+  std::vector<std::int64_t> ids;
+  for (const std::string& line : lines)
+    ids.push_back(base::at_pointer(base::parse_json(line).value(), "/session/id")->as_int64());
+  EXPECT_TRUE(std::is_sorted(ids.begin(), ids.end())) << "oldest first";
   World there = world_;
   there.database = there.path("there.db");
   const Finished imported =
@@ -147,6 +151,7 @@ TEST_P(SessionSetsTest, JsonLinesHoldWholeSessionsForAnotherDatabase) {
   EXPECT_EQ(pages.status, 0);
   EXPECT_THAT(pages.out, HasSubstr("Session 1 of the flow talk"));
   EXPECT_THAT(pages.out, HasSubstr("Session 2 of the flow talk"));
+  EXPECT_LT(pages.out.find("Session 1 of"), pages.out.find("Session 2 of"));
 }
 
 TEST_P(SessionSetsTest, AWrongLineIsNamedAndTheOthersAreImported) {

@@ -23,14 +23,18 @@ constexpr std::int64_t kAll = std::numeric_limits<std::int64_t>::max();
 
 base::Result<void> Records::each(const SessionSelection& selection,
                                  const std::function<base::Result<void>(Id session)>& visit) {
+  std::vector<Id> newest_first;
   for (Id below = 0;;) {
     auto page = sessions(selection, below, kPage);
     if (!page) return page.error();
     for (const json::value& item : page->items)
-      if (auto done = visit(item.at("id").to_number<Id>()); !done) return done;
-    if (!page->next) return {};
+      newest_first.push_back(item.at("id").to_number<Id>());
+    if (!page->next) break;
     below = *page->next;
   }
+  for (auto id = newest_first.rbegin(); id != newest_first.rend(); ++id)
+    if (auto done = visit(*id); !done) return done;
+  return {};
 }
 
 base::Result<JsonPage> StoredRecords::sessions(const SessionSelection& selection, Id below,

@@ -51,7 +51,8 @@ class Records {
                                                            const std::string& format) = 0;
   [[nodiscard]] virtual base::Result<std::int64_t> count(const SessionSelection& selection) = 0;
 
-  // The ids of those that fit, newest first, read in pages; an error of `visit` ends it.
+  // The ids of those that fit, oldest first; an error of `visit` ends it. All of them are read, in
+  // pages, before the first is visited.
   [[nodiscard]] base::Result<void> each(
       const SessionSelection& selection,
       const std::function<base::Result<void>(model::Id session)>& visit);
