@@ -236,7 +236,11 @@ void Engine::release(model::Id session, std::int64_t token, std::function<void()
         return store::release_lease(connection, session, token);
       },
       [session, then = std::move(then)](const base::Result<void>& done) {
-        if (!done) spdlog::warn("session {}: {}", session, done.error().message);
+        // On a full disk that is told of the session itself.
+        const bool is_full = !done && done.error().code == base::Code::storage_full;
+        if (!done)
+          spdlog::log(is_full ? spdlog::level::debug : spdlog::level::warn, "session {}: {}",
+                      session, done.error().message);
         if (then) then();
       });
 }

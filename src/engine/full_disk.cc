@@ -56,7 +56,10 @@ void Engine::on_full_disk(Outcome outcome, const Performance::Ended& ended) {
   }
   write_stop(id, why, [this, id, why, outcome, ended](const Outcome& stop) {
     if (stop.error && is_of_storage(*stop.error)) {
-      spdlog::warn("session {} is paused, which is written when there is room: {}", id, why);
+      // There may be thousands, of one disk.
+      const bool is_first = !std::exchange(looks_for_room_, true);
+      spdlog::log(is_first ? spdlog::level::warn : spdlog::level::debug,
+                  "session {} is paused, which is written when there is room: {}", id, why);
       Outcome paused{.session_id = id,
                      .status = model::SessionStatus::paused,
                      .stop_reason = model::StopReason::storage_full,
@@ -72,7 +75,7 @@ void Engine::on_full_disk(Outcome outcome, const Performance::Ended& ended) {
       event.data["text"] = why;
       bus_.publish(event);
       ended(paused);
-      if (!std::exchange(looks_for_room_, true))
+      if (is_first)
         loop_->post_at(std::chrono::steady_clock::now() + kRoomPoll, [this] { look_for_room(); });
     } else {
       forget_lack_of_room(id);
