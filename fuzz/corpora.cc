@@ -1,10 +1,14 @@
 // Performs every file of the corpora: what fuzzing found, and what it began with.
 #include <gtest/gtest.h>
 
+#include <cctype>
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <sstream>
 
+#include "base/json.h"
+#include "served.h"
 #include "support/places.h"
 #include "target.h"
 
@@ -25,6 +29,26 @@ TEST_P(Corpus, HoldsItsLaws) {
     ++files;
   }
   EXPECT_GT(files, 0);
+}
+
+// Fuzzing finds its way into an operation from a request that is right.
+TEST(CorpusOfRequests, EveryOperationIsAmongItsInputs) {
+  std::set<std::string> known;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(test::in_source("fuzz/corpus/api_request"))) {
+    std::ifstream file(entry.path());
+    std::string operation;
+    std::getline(file, operation);
+    known.insert(operation);
+  }
+  const auto document = base::parse_json(served().document());
+  ASSERT_TRUE(document);
+  for (const auto& [path, methods] : document->at("paths").as_object())
+    for (const auto& [method, operation] : methods.as_object()) {
+      std::string upper(method);
+      for (char& c : upper) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+      EXPECT_TRUE(known.contains(upper + ' ' + std::string(path))) << upper << ' ' << path;
+    }
 }
 
 std::vector<std::string> names() {

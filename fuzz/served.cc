@@ -53,6 +53,10 @@ Served::Served() : world_(std::make_unique<World>()) {
     while (const auto event = events.next())
       if (event->type == "session.finished" || event->type == "session.waiting") break;
   }
+  // Batch 1, whose one input has session 3.
+  post(url_, "/api/v1/batches",
+       R"({"flow":"talking","source":"here","name":"","model":"rehearsal"})");
+  post(url_, "/api/v1/batches/1/inputs", R"({"inputs":[{"id":"a","topic":"Tea"}]})");
 }
 
 Served::~Served() = default;

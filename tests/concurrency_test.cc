@@ -4,10 +4,13 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <condition_variable>
 #include <deque>
+#include <mutex>
 
 #include "base/json.h"
 #include "support/flows.h"
+#include "support/model_server.h"
 #include "support/program.h"
 
 namespace tertulia::test {
@@ -71,11 +74,50 @@ TEST(ConcurrencyTest, TwoTerminalsBesideTenWriters) {
   EXPECT_EQ(verify.status, 0) << verify.out << verify.err;
 }
 
+// A model that answers so many requests, and holds the next: so long the session is under way,
+// however slow the machine is.
+class HeldModel final {
+ public:
+  HeldModel() = default;
+  HeldModel(const HeldModel&) = delete;
+  HeldModel& operator=(const HeldModel&) = delete;
+  ~HeldModel() { answer(kAll); }
+
+  static constexpr int kAll = 1'000'000;
+  [[nodiscard]] std::string profile() const { return "openai/any@" + server_.base_url(); }
+  // Answers the first so many; at the beginning, one.
+  void answer(int most) {
+    const std::lock_guard lock(mutex_);
+    most_ = most;
+    more_.notify_all();
+  }
+  [[nodiscard]] int asked() {
+    const std::lock_guard lock(mutex_);
+    return asked_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable more_;
+  int most_ = 1;
+  int asked_ = 0;
+  ModelServer server_{[this](const ReceivedRequest&, Reply& reply) {
+    {
+      std::unique_lock lock(mutex_);
+      const int number = ++asked_;
+      more_.wait(lock, [&] { return number <= most_; });
+    }
+    reply.begin();
+    reply.chunk(sse_completion({"Said."}));
+    reply.end();
+  }};
+};
+
 TEST(ConcurrencyTest, ASessionIsWatchedNotPerformedTwice) {
   World world;
-  const std::string flow = world.write("flow.yaml", kLoopingFlow);
-  Running first =
-      world.start({"run", flow, "--seed", "11", "--json", "--model", "rehearsal?latency=150ms"});
+  HeldModel model;
+  const std::string flow = world.write("flow.yaml", kShortFlow);
+  Running first = world.start({"run", flow, "--json", "--model", model.profile()});
   ASSERT_TRUE(first.wait_for("\"message\""));
   const Finished stepping = world.run({"session", "step", "1"});
   EXPECT_EQ(stepping.status, 2) << stepping.err;
@@ -83,23 +125,35 @@ TEST(ConcurrencyTest, ASessionIsWatchedNotPerformedTwice) {
   const Finished deleting = world.run({"session", "delete", "1"});
   EXPECT_EQ(deleting.status, 2) << "a session in flight is not deleted";
   Running watcher = world.start({"session", "resume", "1"});
+  ASSERT_TRUE(watcher.wait_for("session 1"));
+  model.answer(HeldModel::kAll);
   const Finished performed = first.finish();
   EXPECT_EQ(performed.status, 0) << performed.err;
   const Finished watched = watcher.finish();
   EXPECT_EQ(watched.status, 0) << watched.err;
-  EXPECT_NE(watched.out.find("Writer"), std::string::npos) << watched.out;
+  EXPECT_NE(watched.out.find("Said."), std::string::npos) << watched.out;
   EXPECT_EQ(world.run({"session", "replay", "1"}).status, 0);
 }
 
 TEST(ConcurrencyTest, AnotherProcessPausesAndCancels) {
   World world;
-  const std::string flow = world.write("flow.yaml", kLoopingFlow);
-  Running first = world.start({"run", flow, "--json", "--model", "rehearsal?latency=150ms"});
+  HeldModel model;
+  // So long that it is not over before another process's wish is seen.
+  const std::string flow = world.write("flow.yaml", R"(tertulia: 1
+name: long
+roles: { a: { prompt: You speak. }, b: { prompt: You answer. } }
+limits: { steps: 9000, rounds: 9000 }
+steps:
+  - loop: { max: 2000, steps: [ { speak: a, context: last }, { speak: b, context: last } ] }
+)");
+  Running first = world.start({"run", flow, "--json", "--model", model.profile()});
   ASSERT_TRUE(first.wait_for("\"message\""));
   EXPECT_EQ(world.run({"session", "pause", "1"}).status, 0);
+  model.answer(HeldModel::kAll);
   const Finished paused = first.finish();
   EXPECT_EQ(paused.status, 5) << paused.err;
 
+  model.answer(model.asked() + 1);
   Running again = world.start({"session", "resume", "1", "--json"});
   ASSERT_TRUE(again.wait_for("\"message\""));
   EXPECT_EQ(world.run({"session", "cancel", "1"}).status, 0);

@@ -529,5 +529,41 @@ steps:
   expect_explained();
 }
 
+TEST_P(StrandsTest, AnAnswerOrASkipTakesUpWhatADeadProcessLeftToo) {
+  for (const char* wish : {"answer", "skip"}) {
+    begin();
+    const std::string flow = world_.write("flow.yaml", R"(tertulia: 1
+name: mixed
+roles:
+  a: { name: Ana, prompt: "Ana." }
+  b: { name: Ben, prompt: "Ben." }
+steps:
+  - parallel:
+      - - { ask: a, prompt: "Ana?" }
+      - - { speak: b, task: "Ben." }
+)");
+    ASSERT_EQ(world_.run({"db", "init"}).status, 0);
+    World doomed = world_;
+    doomed.environment["TERTULIA_FAILPOINTS"] = "request.after=kill";
+    ASSERT_EQ(doomed.run({"run", flow, "--model", "rehearsal"}).signal, SIGKILL);
+    EXPECT_THAT(asked_rows(), ElementsAre("2 waiting 1", "3 running 1"));
+    std::vector<std::string> words = {"session", wish, "1"};
+    if (wish == std::string("answer")) words.emplace_back("Yes.");
+    if (wish == std::string("skip")) words.insert(words.end(), {"--order", "2"});
+    const Finished done = world_.run(words);
+    if (wish == std::string("skip")) {
+      EXPECT_EQ(done.status, kPaused) << done.err;
+      EXPECT_EQ(world_.run({"session", "resume", "1"}).status, 0);
+    } else {
+      EXPECT_EQ(done.status, 0) << done.err;
+    }
+    EXPECT_EQ(shown("status"), "\"finished\"") << wish;
+    ASSERT_EQ(calls().size(), 2u);
+    EXPECT_THAT(calls()[0], HasSubstr("interrupted"));
+    EXPECT_THAT(calls()[1], HasSubstr("ok"));
+    expect_explained();
+  }
+}
+
 }  // namespace
 }  // namespace tertulia::test

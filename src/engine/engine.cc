@@ -336,8 +336,7 @@ base::Result<Engine::Taken> Engine::take(db::Connection& connection, model::Id s
 }
 
 void Engine::begin(Taken taken, const Wish& wish, const Performance::Ended& ended) {
-  if (closing_) {
-    release(taken.session.id, taken.token, {});
+  if (closing_) {  // the writer may be gone by now, and the lease with its node
     leave(taken.session.id);
     return;
   }

@@ -20,7 +20,7 @@ using std::chrono::milliseconds;
 // known.
 store::CallMade interrupted_call(const SessionData& session, const flow::State& state,
                                  const flow::Strand& strand, const SessionRecord& record,
-                                 base::Timestamp now, const std::string& left_by) {
+                                 base::Timestamp now, std::string_view left_by) {
   store::CallMade made;
   made.order = strand.open->order;
   made.call.attempt = strand.open->attempt;
@@ -61,10 +61,10 @@ Performance::Performance(Services& services, SessionData session, flow::State st
 void Performance::begin(flow::Event first) {
   std::vector<flow::Event> events;
   events.push_back(std::move(first));
-  apply(std::move(events), {});
+  take_up(kProcessEnded, std::move(events));
 }
 
-void Performance::resume(std::optional<flow::Limits> limits, const std::string& left_by) {
+void Performance::resume(std::optional<flow::Limits> limits, std::string_view left_by) {
   if (state_.status != model::SessionStatus::running) {
     begin(flow::Resume{.limits = std::move(limits)});
     return;
@@ -80,16 +80,17 @@ void Performance::stop_for_room(const std::string& why) {
   take_up(answer_not_stored(why), std::move(pause));
 }
 
-void Performance::take_up(const std::string& left_by, std::vector<flow::Event> further) {
+void Performance::take_up(std::string_view left_by, std::vector<flow::Event> further) {
   std::vector<flow::Event> events;
   std::vector<store::CallMade> calls;
   for (const flow::Strand* strand : state_.open_strands()) {
+    if (state_.status != model::SessionStatus::running) break;
     if (strand->open->status != model::StepStatus::running) continue;
     calls.push_back(
         interrupted_call(session_, state_, *strand, *record_, services_.clock->now(), left_by));
     events.emplace_back(flow::Interrupted{.order = strand->open->order});
   }
-  if (events.empty()) {
+  if (events.empty() && further.empty()) {
     end(base::Error{.code = base::Code::internal,
                     .message = "the session is running but no step is open",
                     .remedy = fmt::format("tertulia session replay {}", session_.id)});
@@ -100,7 +101,7 @@ void Performance::take_up(const std::string& left_by, std::vector<flow::Event> f
 }
 
 void Performance::skip_then_pause(std::int64_t order) {
-  apply({flow::Skip{.order = order}, flow::Pause{}}, {});
+  take_up(kProcessEnded, {flow::Skip{.order = order}, flow::Pause{}});
 }
 
 void Performance::pause_after_step(model::StopReason reason) {

@@ -54,6 +54,8 @@ struct Outcome {
 
 class Performance final : public std::enable_shared_from_this<Performance> {
  public:
+  static constexpr std::string_view kProcessEnded = "the process that performed the step ended";
+
   using Ended = std::function<void(const Outcome&)>;
 
   Performance(Services& services, SessionData session, flow::State state,
@@ -62,12 +64,12 @@ class Performance final : public std::enable_shared_from_this<Performance> {
   Performance(const Performance&) = delete;
   Performance& operator=(const Performance&) = delete;
 
-  // Begins with an event.
+  // Begins with an event. In a session that a process left running, what was under way in other
+  // branches goes on with it.
   void begin(flow::Event first);
   // Goes on if the session was left running, else begins with `Resume`. `left_by`: why it was left,
   // for the calls that were under way.
-  void resume(std::optional<flow::Limits> limits,
-              const std::string& left_by = "the process that performed the step ended");
+  void resume(std::optional<flow::Limits> limits, std::string_view left_by = kProcessEnded);
   // Pauses a session that was left running because the disk had no room (`why`), and ends.
   void stop_for_room(const std::string& why);
   // Leaves an open step out (0: the one that is meant), and pauses before the next.
@@ -110,7 +112,7 @@ class Performance final : public std::enable_shared_from_this<Performance> {
 
   void apply(std::vector<flow::Event> events, std::vector<store::CallMade> calls);
   // What was under way when the session was left is interrupted; then come the further events.
-  void take_up(const std::string& left_by, std::vector<flow::Event> further);
+  void take_up(std::string_view left_by, std::vector<flow::Event> further);
   // False where the machine refused it, or the record could not be read: the performance has ended.
   [[nodiscard]] bool advance(const flow::Event& event, Batch& batch);
   void look_at_arrivals();

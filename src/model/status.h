@@ -88,7 +88,7 @@ enum class StopReason {
   step_failed,        // paused: a step used up its attempts
   step_timeout,       // paused: a step used up its time
   model_unavailable,  // paused: no key, no connection, or refused credentials
-  storage_full,       // paused: the disk is full or cannot be written
+  storage_full,       // paused: the disk has no room
   unsupported,        // paused: the flow needs what this program cannot do yet
   shutdown,           // paused: the server that performed it stopped; the next one goes on
   cancelled,          // terminated: a person asked for it
