@@ -40,6 +40,11 @@ std::optional<base::Error> Readiness::trouble() const {
 }
 
 std::optional<base::Error> Readiness::look() {
+  std::uint64_t number = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    number = ++looks_begun_;
+  }
   auto proof = schema::prove_at(location_);
   std::optional<base::Error> trouble;
   if (!proof) {
@@ -48,6 +53,9 @@ std::optional<base::Error> Readiness::look() {
     trouble = proof->error();
   }
   const std::lock_guard lock(mutex_);
+  // Who looked later saw what is so now, and others were told of it.
+  if (number < newest_look_) return trouble;
+  newest_look_ = number;
   if (trouble && !trouble_)
     spdlog::error("the database cannot be worked with: {}", trouble->message);
   if (!trouble && trouble_) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <cstdint>
 #include <functional>
 #include <mutex>
 #include <optional>
@@ -39,7 +40,9 @@ class Readiness final {
   std::function<void()> on_ready_;
   mutable std::mutex mutex_;
   std::condition_variable wake_;
-  std::optional<base::Error> trouble_;
+  std::optional<base::Error> trouble_;  // as the newest look saw it
+  std::uint64_t looks_begun_ = 0;
+  std::uint64_t newest_look_ = 0;  // of those that have ended, the last that began
   bool ending_ = false;
   std::thread thread_;
 };
