@@ -1,5 +1,6 @@
 #include "store/batches.h"
 
+#include "db/value.h"
 #include "store/param.h"
 #include "store/read.h"
 #include "store/sql.h"
@@ -87,14 +88,7 @@ base::Result<void> assign_batch_line(db::Connection& connection, Id batch, Id se
 }
 
 base::Result<std::int64_t> count_batch_lines(db::Connection& connection, Id batch) {
-  std::int64_t lines = 0;
-  auto done = connection.each(sql::count_batch_lines, std::vector{param(batch)},
-                              [&](const db::Row& row) -> base::Result<void> {
-                                lines = row.integer(0);
-                                return {};
-                              });
-  if (!done) return done.error();
-  return lines;
+  return db::read_integer(connection, sql::count_batch_lines, std::vector{param(batch)});
 }
 
 base::Result<std::vector<model::BatchInput>> load_batch_lines(db::Connection& connection, Id batch,
