@@ -370,8 +370,15 @@ TEST_P(ServerApiTest, WhatRunsIsPausedAndWhatFailedIsTriedAgain) {
   expect_explained(running);
   const std::string failing = begin(R"({"flow":"talking","model":"rehearsal?fail=1&kind=auth"})");
   wait_for(failing, {"failed", "paused"});
+  const auto events = get(path(failing)).at("last_event").as_int64();
   post(path(failing, "/retry"), "", 202);
-  wait_for(failing, {"failed", "paused"});
+  expect_explained(failing);  // whether it is tried again by now or not
+  {
+    EventStream again(served_->url(), path(failing, "/events"), std::to_string(events));
+    while (const auto event = again.next())
+      if (event->type == "session.paused") break;
+  }
+  EXPECT_EQ(get(path(failing)).at("model_calls"), 2);
   expect_explained(failing);
 }
 

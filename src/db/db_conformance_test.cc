@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "db/connection.h"
+#include "db/read_transaction.h"
 #include "support/postgres_server.h"
 #include "support/temp_dir.h"
 
@@ -227,6 +228,47 @@ TEST_P(ConformanceTest, AReaderCannotWrite) {
   ASSERT_FALSE(written);
   EXPECT_EQ(written.error().code, base::Code::storage);
   EXPECT_EQ(count(*connection_), 0);
+}
+
+TEST_P(ConformanceTest, AReadTransactionIsOfOneMoment) {
+  ASSERT_TRUE(insert(1, "one"));
+  const auto reader = open_reader();
+  {
+    auto moment = ReadTransaction::begin(*reader);
+    ASSERT_TRUE(moment) << moment.error().message;
+    EXPECT_TRUE(reader->in_transaction());
+    EXPECT_EQ(count(*reader), 1);
+    ASSERT_TRUE(insert(2, "two"));
+    EXPECT_EQ(count(*reader), 1);
+    {
+      auto within = ReadTransaction::begin(*reader);
+      ASSERT_TRUE(within) << within.error().message;
+    }
+    EXPECT_TRUE(reader->in_transaction());
+    EXPECT_EQ(count(*reader), 1);
+  }
+  EXPECT_FALSE(reader->in_transaction());
+  EXPECT_EQ(count(*reader), 2);
+  {
+    auto moment = ReadTransaction::begin(*reader);
+    ASSERT_TRUE(moment);
+    EXPECT_FALSE(reader->run(kInsert, std::vector<Param>{3, nullptr, nullptr, nullptr, "three"}));
+    EXPECT_FALSE(reader->each_text("SELECT nothing FROM nowhere", {}, [](const Row&) {
+      return base::Result<void>();
+    }));
+  }
+  EXPECT_EQ(count(*reader), 2);
+  // Within a transaction that writes, that one says what is seen, and goes on.
+  auto writing = Transaction::begin(*connection_);
+  ASSERT_TRUE(writing);
+  ASSERT_TRUE(insert(3, "three"));
+  {
+    auto moment = ReadTransaction::begin(*connection_);
+    ASSERT_TRUE(moment);
+    EXPECT_EQ(count(*connection_), 3);
+  }
+  EXPECT_TRUE(writing->commit());
+  EXPECT_EQ(count(*reader), 3);
 }
 
 TEST_P(ConformanceTest, InterruptStopsAStatement) {

@@ -224,7 +224,7 @@ class PostgresConnection final : public Connection {
   base::Result<void> check(const Sql& sql) override { return prepare(sql); }
 
   base::Result<void> begin() override {
-    if (in_transaction_)
+    if (in_transaction())
       return base::Error{.code = base::Code::internal, .message = "a transaction is open already"};
     if (auto passed = base::failpoint("db.begin"); !passed) return passed;
     if (auto begun = simple("BEGIN", "begin"); !begun) return begun;
@@ -253,14 +253,18 @@ class PostgresConnection final : public Connection {
   }
 
   void rollback() override {
-    if (!in_transaction_) return;
+    if (!in_transaction()) return;
     in_transaction_ = false;
     // Where the connection is lost, the server rolls back by itself.
     if (auto done = simple("ROLLBACK", "rollback"); !done)
       spdlog::debug("rollback: {}", done.error().message);
   }
 
-  bool in_transaction() const override { return in_transaction_; }
+  // Also one that a script has begun.
+  bool in_transaction() const override {
+    const auto status = PQtransactionStatus(handle_);
+    return in_transaction_ || status == PQTRANS_INTRANS || status == PQTRANS_INERROR;
+  }
 
   void interrupt() override {
     char reason[256];

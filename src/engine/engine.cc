@@ -250,7 +250,11 @@ base::Result<Outcome> Engine::perform_and_wait(model::Id session, Wish wish) {
   auto begun = perform(session, std::move(wish),
                        [ended](const Outcome& outcome) { ended->set_value(outcome); });
   if (!begun) return begun.error();
-  return ended->get_future().get();
+  Outcome outcome = ended->get_future().get();
+  // Left by this engine too, so that the caller may have it performed again at once.
+  std::unique_lock lock(mutex_);
+  idle_.wait(lock, [&] { return entered_.count(session) == 0; });
+  return outcome;
 }
 
 base::Result<std::int64_t> Engine::claim(db::Connection& connection, model::Id session) {

@@ -4,6 +4,7 @@
 
 #include <map>
 
+#include "db/read_transaction.h"
 #include "flow/asked.h"
 #include "store/sessions.h"
 #include "store/step_log.h"
@@ -78,11 +79,15 @@ std::string recorded_sha256(const model::StepExecutionLog& row) {
                                                   : std::string();
 }
 
-}  // namespace
+struct Recorded {
+  SessionData session;
+  flow::ReplayInput input;  // borrows the programs of `session`
+};
 
-base::Result<Explanation> explain(db::Connection& connection, FlowCache& flows, Id session,
-                                  const ProviderSource& providers,
-                                  const std::function<void(const RebuiltRequest&)>& rebuilt) {
+// Of one moment: a session that goes on meanwhile would else have a log that is ahead of its state.
+base::Result<Recorded> load_recorded(db::Connection& connection, FlowCache& flows, Id session) {
+  auto moment = db::ReadTransaction::begin(connection);
+  if (!moment) return moment.error();
   auto data = load_session_data(connection, flows, session);
   if (!data) return data.error();
   auto stored = store::load_machine_state(connection, session);
@@ -96,9 +101,19 @@ base::Result<Explanation> explain(db::Connection& connection, FlowCache& flows, 
   auto unplaced = store::load_unplaced_messages(connection, session);
   if (!unplaced) return unplaced.error();
   messages->insert(messages->end(), unplaced->begin(), unplaced->end());
+  flow::ReplayInput input = replay_input(*data, *std::move(state), *std::move(log), *messages);
+  return Recorded{.session = *std::move(data), .input = std::move(input)};
+}
 
-  const flow::ReplayInput input =
-      replay_input(*data, *std::move(state), *std::move(log), *messages);
+}  // namespace
+
+base::Result<Explanation> explain(db::Connection& connection, FlowCache& flows, Id session,
+                                  const ProviderSource& providers,
+                                  const std::function<void(const RebuiltRequest&)>& rebuilt) {
+  auto recorded = load_recorded(connection, flows, session);
+  if (!recorded) return recorded.error();
+  const SessionData* const data = &recorded->session;
+  const flow::ReplayInput& input = recorded->input;
 
   Explanation explanation;
   const WholeRecord record(input.messages, input.log, data->topic, data->seed);

@@ -29,7 +29,8 @@ struct RebuiltRequest {
   PreparedRequest request;
 };
 
-// Replays the session's log. `providers` gives what makes the wire bytes; nothing is sent. Each
+// Replays the session's log, as it stands at one moment: also while the session is performed.
+// `providers` gives what makes the wire bytes; nothing is sent. Each
 // request is handed to `rebuilt` as it is made, if given.
 [[nodiscard]] base::Result<Explanation> explain(
     db::Connection& connection, FlowCache& flows, Id session, const ProviderSource& providers,

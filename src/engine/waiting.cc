@@ -1,5 +1,6 @@
 #include "engine/waiting.h"
 
+#include "db/read_transaction.h"
 #include "flow/output_schema.h"
 #include "store/sessions.h"
 #include "store/step_log.h"
@@ -77,6 +78,8 @@ base::Result<std::vector<Waiting>> find_waiting(db::Connection& connection,
 
 base::Result<std::vector<Waiting>> find_waiting(db::Connection& connection, FlowCache& flows,
                                                 Id session) {
+  auto moment = db::ReadTransaction::begin(connection);
+  if (!moment) return moment.error();
   auto data = load_session_data(connection, flows, session);
   if (!data) return data.error();
   auto stored = store::load_machine_state(connection, session);

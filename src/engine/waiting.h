@@ -38,7 +38,7 @@ struct Waiting {
 [[nodiscard]] base::Result<std::vector<Waiting>> find_waiting(db::Connection& connection,
                                                               const SessionData& session,
                                                               const flow::State& state);
-// The same of a session by its id.
+// The same of a session by its id, as it stands at one moment.
 [[nodiscard]] base::Result<std::vector<Waiting>> find_waiting(db::Connection& connection,
                                                               FlowCache& flows, Id session);
 

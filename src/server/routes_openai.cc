@@ -122,6 +122,7 @@ std::optional<Response> go_on_with_session(const Api& api, Desk& desk, std::stri
     return problem(404, "not_found",
                    fmt::format("{}: there is no session '{}'", kSessionField, named));
   part.session = *id;
+  api.stage.let_end(*desk.reader, *id);
   auto row = store::load_session(*desk.reader, *id);
   if (!row) return problem(row.error());
   auto data = engine::load_session_data(*desk.reader, api.flows, *id);
@@ -131,7 +132,6 @@ std::optional<Response> go_on_with_session(const Api& api, Desk& desk, std::stri
   if (row->status == SessionStatus::finished || row->status == SessionStatus::terminated)
     return problem(409, "conflict", fmt::format("session {} is over", *id),
                    fmt::format("leave {} out: a new session begins", kSessionField));
-  api.stage.let_end(*desk.reader, *id);
   auto events = engine::load_events(*desk.reader, *id, 0, std::numeric_limits<std::int64_t>::max());
   if (!events) return problem(events.error());
   auto before = store::sum_usage(*desk.reader, *id);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <set>
 
+#include "db/read_transaction.h"
 #include "service/session_json.h"
 #include "store/sessions.h"
 
@@ -17,6 +18,8 @@ using model::Id;
 
 base::Result<ComparedSession> load_compared(db::Connection& reader, engine::FlowCache& flows,
                                             Id id) {
+  auto moment = db::ReadTransaction::begin(reader);
+  if (!moment) return moment.error();
   ComparedSession one;
   auto row = store::load_session(reader, id);
   if (!row) return row.error();

@@ -1,6 +1,7 @@
 // Two sessions side by side: what each took, and where they part.
 //
-// Any thread, each with a connection of its own that reads.
+// Any thread, each with a connection of its own that reads; what is read of a session is of one
+// moment.
 #pragma once
 
 #include <optional>

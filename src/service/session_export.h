@@ -10,8 +10,8 @@
 namespace tertulia::service {
 
 // `format`: md, html, json (which an import reads, session_archive.h) or jsonl (the same on one
-// line); others are invalid. not_found names the session; conflict where it is performed faster
-// than it can be read. Any thread, with a connection of its own that reads.
+// line); others are invalid. not_found names the session. Any thread, with a
+// connection of its own that reads; what is read is of one moment.
 [[nodiscard]] base::Result<std::string> export_session(db::Connection& reader, model::Id session,
                                                        const std::string& format);
 

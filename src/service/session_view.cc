@@ -6,6 +6,7 @@
 #include <limits>
 #include <map>
 
+#include "db/read_transaction.h"
 #include "engine/waiting.h"
 #include "service/log_words.h"
 #include "service/session_json.h"
@@ -78,6 +79,8 @@ base::Result<JsonPage> list_sessions_json(db::Connection& reader, store::Session
 }
 
 base::Result<json::object> session_json(db::Connection& reader, engine::FlowCache& flows, Id id) {
+  auto moment = db::ReadTransaction::begin(reader);
+  if (!moment) return moment.error();
   auto row = store::load_session(reader, id);
   if (!row) return row.error();
   auto session = engine::load_session_data(reader, flows, id);
@@ -147,6 +150,8 @@ base::Result<JsonPage> list_messages_json(db::Connection& reader, engine::FlowCa
 
 base::Result<JsonPage> list_log_json(db::Connection& reader, engine::FlowCache& flows, Id session,
                                      std::int64_t after, std::int64_t limit, LogDetail detail) {
+  auto moment = db::ReadTransaction::begin(reader);
+  if (!moment) return moment.error();
   if (auto row = store::load_session(reader, session); !row) return row.error();
   std::optional<engine::SessionData> data;
   if (detail.words) {
@@ -173,6 +178,8 @@ base::Result<JsonPage> list_log_json(db::Connection& reader, engine::FlowCache& 
 
 base::Result<json::object> log_row_with_calls_json(db::Connection& reader, Id session,
                                                    std::int64_t order) {
+  auto moment = db::ReadTransaction::begin(reader);
+  if (!moment) return moment.error();
   if (auto row = store::load_session(reader, session); !row) return row.error();
   auto row = store::load_log_row(reader, session, order);
   if (!row) return row.error();
@@ -238,6 +245,8 @@ base::Result<json::object> document_json(db::Connection& reader, engine::FlowCac
 
 base::Result<json::array> list_waiting_json(db::Connection& reader, engine::FlowCache& flows,
                                             Id session) {
+  auto moment = db::ReadTransaction::begin(reader);
+  if (!moment) return moment.error();
   auto row = store::load_session(reader, session);
   if (!row) return row.error();
   json::array out;

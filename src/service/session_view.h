@@ -1,6 +1,7 @@
 // What sessions hold, as JSON: how one stands, what was said, its step log, its documents.
 //
 // Any thread, each with a connection of its own that reads. `flows` may be shared by all of them.
+// Each answer is of one moment: what it tells fits together while the session goes on.
 // not_found where there is no such session, row or document.
 #pragma once
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/json.h"
+#include "db/read_transaction.h"
 #include "db/value.h"
 #include "store/param.h"
 #include "store/read.h"
@@ -16,37 +17,12 @@
 namespace tertulia::store {
 namespace {
 
-constexpr int kReadings = 5;
 // A batch is held in memory and, on PostgreSQL, in the pipeline.
 constexpr std::size_t kBatch = 200;
 
 base::Error dangling(std::string_view from, std::int64_t which, std::string_view to, Id id) {
   return {.code = base::Code::invalid,
           .message = fmt::format("{} {} refers to {} {}, which is not there", from, which, to, id)};
-}
-
-base::Result<WholeSession> read_once(db::Connection& connection, Id id) {
-  WholeSession whole;
-  const auto take = [](auto result, auto& into) -> base::Result<void> {
-    if (!result) return result.error();
-    into = *std::move(result);
-    return {};
-  };
-  model::MachineState state;
-  base::Result<void> read = take(load_session(connection, id), whole.row);
-  if (read) read = take(load_session_roles(connection, id), whole.roles);
-  if (read) read = take(load_messages(connection, id), whole.messages);
-  if (read) {
-    auto unplaced = load_unplaced_messages(connection, id);
-    if (!unplaced) return unplaced.error();
-    whole.messages.insert(whole.messages.end(), unplaced->begin(), unplaced->end());
-  }
-  if (read) read = take(load_log(connection, id), whole.log);
-  if (read) read = take(load_model_calls(connection, id), whole.calls);
-  if (read) read = take(load_machine_state(connection, id), state);
-  if (!read) return read.error();
-  whole.state = std::move(state.state);
-  return whole;
 }
 
 // Puts the parts of one session into the database, each after what it refers to.
@@ -250,19 +226,29 @@ class Insertion final {
 }  // namespace
 
 base::Result<WholeSession> load_whole_session(db::Connection& connection, Id id) {
-  for (int reading = 1;; ++reading) {
-    auto whole = read_once(connection, id);
-    if (!whole) return whole.error();
-    // Each commit moves updated_at: unmoved, what was read in several statements is of one moment.
-    auto now = load_session(connection, id);
-    if (!now) return now.error();
-    if (now->updated_at == whole->row.updated_at) return whole;
-    if (reading == kReadings)
-      return base::Error{
-          .code = base::Code::conflict,
-          .message = fmt::format("session {} moves on faster than it can be read", id),
-          .remedy = fmt::format("tertulia session pause {}", id)};
+  auto moment = db::ReadTransaction::begin(connection);
+  if (!moment) return moment.error();
+  WholeSession whole;
+  const auto take = [](auto result, auto& into) -> base::Result<void> {
+    if (!result) return result.error();
+    into = *std::move(result);
+    return {};
+  };
+  model::MachineState state;
+  base::Result<void> read = take(load_session(connection, id), whole.row);
+  if (read) read = take(load_session_roles(connection, id), whole.roles);
+  if (read) read = take(load_messages(connection, id), whole.messages);
+  if (read) {
+    auto unplaced = load_unplaced_messages(connection, id);
+    if (!unplaced) return unplaced.error();
+    whole.messages.insert(whole.messages.end(), unplaced->begin(), unplaced->end());
   }
+  if (read) read = take(load_log(connection, id), whole.log);
+  if (read) read = take(load_model_calls(connection, id), whole.calls);
+  if (read) read = take(load_machine_state(connection, id), state);
+  if (!read) return read.error();
+  whole.state = std::move(state.state);
+  return whole;
 }
 
 base::Result<Id> insert_whole_session(db::Connection& connection, const WholeSession& whole) {

@@ -26,7 +26,7 @@ struct WholeSession {
   std::string state;                         // the machine's, as JSON
 };
 
-// not_found names the id; conflict where it is performed faster than it can be read.
+// As it stands at one moment. not_found names the id.
 [[nodiscard]] base::Result<WholeSession> load_whole_session(db::Connection& connection, Id id);
 
 // The new session's id. Performed inside the caller's transaction, which is to be rolled back where
