@@ -8,6 +8,8 @@
 
 #include "base/json.h"
 #include "support/disk_quota.h"
+#include "support/flows.h"
+#include "support/http_client.h"
 #include "support/postgres_server.h"
 #include "support/serving.h"
 
@@ -17,15 +19,6 @@ namespace {
 using testing::HasSubstr;
 
 constexpr int kPaused = 5;
-
-constexpr const char* kLongFlow = R"(tertulia: 1
-name: long
-topic: Bread
-roles: { a: { name: Ann, prompt: You are Ann. }, b: { name: Ben, prompt: You are Ben. } }
-limits: { steps: 5000, rounds: 2000 }
-steps:
-  - loop: { max: 200, steps: [ { speak: a, context: last }, { speak: b, context: last } ] }
-)";
 
 class FullDiskTest : public testing::TestWithParam<bool> {
  protected:
@@ -76,7 +69,7 @@ class FullDiskTest : public testing::TestWithParam<bool> {
   // All that was said before still stands first.
   void expect_whole(const std::vector<std::string>& before) {
     const auto all = texts();
-    EXPECT_EQ(all.size(), 400u);
+    EXPECT_EQ(all.size(), 600u);
     ASSERT_LE(before.size(), all.size());
     EXPECT_TRUE(std::equal(before.begin(), before.end(), all.begin()));
     expect_explained();
@@ -144,6 +137,50 @@ TEST_P(FullDiskTest, AServerSaysSoAndGoesOnWhenItIsAsked) {
   EXPECT_EQ(serving.post("/api/v1/sessions/1/resume", "{}").status, 202);
   EXPECT_THAT(serving.events("/api/v1/sessions/1/events", "session.finished"),
               HasSubstr("end_of_flow"));
+  expect_whole(before);
+}
+
+TEST_P(FullDiskTest, WhoFollowsASessionIsToldWhileTheDiskIsFull) {
+  Serving serving(world_);
+  ASSERT_EQ(serving.post("/api/v1/sessions", R"({"flow": "long", "autostart": false})").status,
+            201);
+  EventStream events(serving.url(), "/api/v1/sessions/1/events");
+  HttpClient chat(serving.url());
+  ASSERT_TRUE(chat.send(
+      chat.request("POST", "/v1/chat/completions",
+                   R"({"model": "flow:long", "messages": [{"role": "user", "content": "Tea"}]})")));
+  fill_disk();
+  ASSERT_EQ(serving.post("/api/v1/sessions/1/start", "{}").status, 202);
+  std::optional<SseEvent> event;
+  do {
+    event = events.next();
+    ASSERT_TRUE(event);
+  } while (event->type != "session.paused");
+  EXPECT_THAT(event->data, HasSubstr("\"stop_reason\":\"storage_full\""));
+  const auto answer = chat.read();
+  ASSERT_TRUE(answer);
+  EXPECT_THAT(answer->body, HasSubstr("storage_full"));
+  EXPECT_THAT(answer->body, HasSubstr("no space left"));
+}
+
+TEST_P(FullDiskTest, ACommandThroughAServerIsToldToo) {
+  Serving serving(world_);
+  World client;
+  client.environment["TERTULIA_SERVER"] = serving.url();
+  fill_disk();
+  const Finished run = client.run({"run", "long", "--seed", "4"});
+  const Finished again = client.run({"session", "resume", "1"});
+  make_room();
+  EXPECT_EQ(run.status, kPaused) << run.err;
+  EXPECT_THAT(run.err, HasSubstr("is paused (storage_full): no space left on the"));
+  EXPECT_THAT(run.err, HasSubstr("free some space"));
+  EXPECT_NE(again.status, 0);
+  EXPECT_THAT(again.err, HasSubstr("no space left"));
+  const auto before = texts();
+  EXPECT_GT(before.size(), 3u);
+
+  const Finished resumed = client.run({"session", "resume", "1"});
+  EXPECT_EQ(resumed.status, 0) << resumed.err;
   expect_whole(before);
 }
 

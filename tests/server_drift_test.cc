@@ -5,6 +5,7 @@
 #include <sqlite3.h>
 
 #include "base/json.h"
+#include "support/http_client.h"
 #include "support/serving.h"
 
 namespace tertulia::test {
@@ -70,6 +71,40 @@ TEST(ServerDrift, ATableThatIsDroppedUnderALiveServer) {
   EXPECT_THAT(events, HasSubstr("\"status\":\"finished\""));
   EXPECT_EQ(member(server.post("/api/v1/sessions/2/replay").body, "agrees"), "true");
   EXPECT_EQ(server.stop().status, 0);
+}
+
+// It is not left waiting for what does not come: the session has stopped where the table was.
+TEST(ServerDrift, AChatUnderWayIsTold) {
+  World world;
+  Serving server(world, {"--model", "rehearsal?latency=300ms"});
+  const char* const kAsk =
+      R"({"model":"flow:debate","messages":[{"role":"user","content":"Tea?"}]})";
+  HttpClient whole(server.url());
+  ASSERT_TRUE(whole.send(whole.request("POST", "/v1/chat/completions", kAsk)));
+  server.events("/api/v1/events", "message");
+  HttpClient streamed(server.url());
+  ASSERT_TRUE(streamed.send(streamed.request(
+      "POST", "/v1/chat/completions", std::string(kAsk).insert(1, R"("stream":true,)"))));
+  ASSERT_EQ(streamed.read_head()->status, 200);
+  execute(world.database,
+          "PRAGMA foreign_keys = OFF; ALTER TABLE step_execution_logs RENAME TO logs_away;");
+  const auto told = whole.read();
+  ASSERT_TRUE(told);
+  EXPECT_EQ(told->status, 503) << told->body;
+  EXPECT_THAT(told->body, HasSubstr("schema_drift"));
+  EXPECT_THAT(told->body, HasSubstr("step_execution_logs"));
+  EXPECT_EQ(told->field("x-tertulia-session"), "1");
+  std::string last;
+  while (const auto chunk = streamed.read_chunk()) last = *chunk;
+  EXPECT_THAT(last, HasSubstr("\"code\":\"schema_drift\""));
+  EXPECT_THAT(last, HasSubstr("step_execution_logs"));
+
+  execute(world.database, "ALTER TABLE logs_away RENAME TO step_execution_logs;");
+  EXPECT_EQ(server.get("/readyz").status, 200);
+  for (const std::string session : {"/api/v1/sessions/1", "/api/v1/sessions/2"}) {
+    server.events(session + "/events", "session.finished");
+    EXPECT_EQ(member(server.post(session + "/replay").body, "agrees"), "true");
+  }
 }
 
 TEST(ServerDrift, AfterARepairEverythingGoesOn) {

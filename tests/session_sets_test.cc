@@ -23,13 +23,6 @@ using testing::HasSubstr;
 using testing::Not;
 namespace json = base::json;
 
-constexpr const char* kTalk = R"(tertulia: 1
-name: talk
-topic: Tea
-roles: { a: { name: Ann, prompt: p }, b: { name: Ben, prompt: q } }
-steps: [ { speak: a }, { id: second, speak: b }, { speak: a } ]
-)";
-
 class SessionSetsTest : public testing::TestWithParam<bool> {
  protected:
   void SetUp() override {

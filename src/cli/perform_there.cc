@@ -110,6 +110,8 @@ class Following final {
         ending.stop_reason == model::StopReason::shutdown)
       return false;
     if (seen_ > first_ || follower_.is_over()) return true;
+    // Of a disk that is full, what would be told cannot be stored.
+    if (ending.stop_reason == model::StopReason::storage_full) return true;
     // It may not have begun yet.
     return is_quiet && ++quiet_ > 2;
   }

@@ -8,6 +8,7 @@
 
 #include "base/failpoint.h"
 #include "engine/engine_fixture.h"
+#include "support/flows.h"
 
 namespace tertulia::engine {
 namespace {
@@ -15,18 +16,10 @@ namespace {
 using model::SessionStatus;
 using model::StopReason;
 using test::EngineFixture;
+using tertulia::test::kLongFlow;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using Type = Event::Type;
-
-constexpr const char* kLongFlow = R"(tertulia: 1
-name: long
-topic: Bread
-roles: { a: { name: Ann, prompt: You are Ann. }, b: { name: Ben, prompt: You are Ben. } }
-limits: { steps: 5000, rounds: 2000 }
-steps:
-  - loop: { max: 300, steps: [ { speak: a, context: last }, { speak: b, context: last } ] }
-)";
 
 class FullDiskTest : public testing::Test {
  protected:

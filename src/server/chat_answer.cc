@@ -35,6 +35,11 @@ void ChatAnswer::take_token(const engine::Event& token, const Piece&) {
   if (!done_ && outlet_) say(transcript_.take_token(token));
 }
 
+void ChatAnswer::take_unstored(const engine::Event& event, const Piece& sse) {
+  take(event, sse);
+  end_commit();
+}
+
 void ChatAnswer::end_commit() {
   if (done_) return;
   if (auto ending = transcript_.ending()) end_with(*std::move(ending));
@@ -70,18 +75,30 @@ void ChatAnswer::complete(const ChatEnding& ending, const std::optional<store::U
   respond_(std::move(response));
 }
 
-void ChatAnswer::end() {
-  if (done_.exchange(true)) return;
-  Response stopped =
-      problem(503, "unavailable", "the server stops; the session goes on with the next",
-              fmt::format("GET /api/v1/sessions/{} tells how it stands", head_.session));
+void ChatAnswer::refuse(Response problem) {
   if (outlet_) {
-    outlet_->push(chat_error_chunk(std::move(stopped)));
+    outlet_->push(chat_error_chunk(std::move(problem)));
     outlet_->close();
     return;
   }
-  stopped.fields.emplace_back(kSessionField, std::to_string(head_.session));
-  respond_(std::move(stopped));
+  problem.fields.emplace_back(kSessionField, std::to_string(head_.session));
+  respond_(std::move(problem));
+}
+
+void ChatAnswer::fail(const base::Error& error) {
+  if (done_.exchange(true)) return;
+  // By a worker: whoever tells of the error must not wait until it is known what hurt the database.
+  auto job = [self = shared_from_this(), error](const base::Result<db::Connection*>&) {
+    self->refuse(problem(error));
+    return true;
+  };
+  if (!submit_(job)) refuse(problem(error));
+}
+
+void ChatAnswer::end() {
+  if (done_.exchange(true)) return;
+  refuse(problem(503, "unavailable", "the server stops; the session goes on with the next",
+                 fmt::format("GET /api/v1/sessions/{} tells how it stands", head_.session)));
 }
 
 }  // namespace tertulia::server

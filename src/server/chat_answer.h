@@ -2,7 +2,8 @@
 // rest: whole, or piece by piece in a stream. It holds no thread meanwhile.
 //
 // Whoever asked may go away: the session goes on, for it is none of the answer's. Its functions are
-// called on the hub's thread, but for `cancel`, and for `end_with` of one that follows nothing.
+// called on the hub's thread, but for `cancel` and `fail`, which any thread may call, and for
+// `end_with` of one that follows nothing.
 #pragma once
 
 #include <atomic>
@@ -29,6 +30,8 @@ class ChatAnswer final : public Follower, public std::enable_shared_from_this<Ch
 
   // Ends at once.
   void end_with(ChatEnding ending);
+  // The session could not be performed to where it stops: what is said so far is not the answer.
+  void fail(const base::Error& error);
   // Wants nothing more, and answers nothing.
   void cancel() { done_ = true; }
 
@@ -36,12 +39,14 @@ class ChatAnswer final : public Follower, public std::enable_shared_from_this<Ch
   void end_commit() override;
   void take_token(const engine::Event& token, const Piece& sse) override;
   void miss_token(const engine::Event& token) override { transcript_.miss(token); }
+  void take_unstored(const engine::Event& event, const Piece& sse) override;
   [[nodiscard]] bool is_full() const override { return outlet_ && outlet_->is_full(); }
   [[nodiscard]] bool is_done() const override { return done_ || (outlet_ && outlet_->is_closed()); }
   void end() override;
 
  private:
   void say(std::string_view words);
+  void refuse(Response problem);
   void complete(const ChatEnding& ending, const std::optional<store::UsageSum>& usage);
 
   const ChatHead head_;

@@ -218,8 +218,11 @@ void Front::perform(const std::shared_ptr<Admitted>& request, base::Result<db::C
   // not which statement met it.
   const auto explained = [this](Response response) {
     if (response.status != 503) return response;
-    if (const auto trouble = readiness_.look()) return problem(*trouble);
-    return response;
+    const auto trouble = readiness_.look();
+    if (!trouble) return response;
+    Response told = problem(*trouble);
+    told.fields.insert(told.fields.end(), response.fields.begin(), response.fields.end());
+    return told;
   };
   const Route& route = *request->route;
   if (const auto trouble = readiness_.trouble()) {

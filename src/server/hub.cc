@@ -49,6 +49,10 @@ void SseFollower::take_token(const Event&, const Piece& sse) {
   outlet_->push(sse);
 }
 
+void SseFollower::take_unstored(const Event&, const Piece& sse) {
+  outlet_->push(sse);
+}
+
 base::Result<std::unique_ptr<Hub>> Hub::start(const db::Location& location, engine::EventBus& bus) {
   auto connection = db::open(location, {.access = db::Access::read});
   if (!connection) return connection.error();
@@ -141,6 +145,7 @@ void Hub::work() {
       if (is_token && was_lost) give_token(*event);
       if (!event || is_hint || is_time) {
         give_behind();
+        if (is_hint && event->id == 0) give_unstored(*event);
         forget_done();
       }
     }
@@ -330,6 +335,16 @@ void Hub::give_token(const Event& token) {
   for (auto each = first; each != last; ++each) give(*each->second);
   const auto [first_all, last_all] = entries_.equal_range(0);
   for (auto each = first_all; each != last_all; ++each) give(*each->second);
+}
+
+void Hub::give_unstored(const Event& event) {
+  const Piece sse = to_sse(event, {});
+  for (const model::Id whose : {event.session_id, model::Id{0}}) {
+    const auto [first, last] = entries_.equal_range(whose);
+    for (auto each = first; each != last; ++each)
+      if (!each->second->behind && !each->second->follower->is_full())
+        each->second->follower->take_unstored(event, sse);
+  }
 }
 
 void Hub::forget_done() {

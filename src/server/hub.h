@@ -4,8 +4,9 @@
 // Durable events come from the database alone (engine/event_record.h), by one thread with one
 // connection, for all who follow: so a follower gets each once and in order, also across its own
 // reconnections and the server's restarts. The engine's bus only says that there is something to
-// read; what other processes do is found by looking five times a second. Tokens come from the bus,
-// and only to who has everything before them.
+// read; what other processes do is found by looking five times a second. What is not stored comes
+// from the bus: tokens, and only to who has everything before them; and that a full disk has paused
+// a session.
 //
 // A follower that is full is left behind, at no cost to others, and goes on from the database when
 // it has room again.
@@ -40,6 +41,9 @@ class Follower {
   virtual void take_token(const engine::Event& token, const Piece& sse) = 0;
   // That a piece was dropped: it was full, or behind.
   virtual void miss_token(const engine::Event& /*token*/) {}
+  // Takes what happened and could not be stored: a full disk has paused the session. The event has
+  // no number; what is stored of it when there is room comes as a durable one.
+  virtual void take_unstored(const engine::Event& event, const Piece& sse) = 0;
   // Has no room now. `Hub::look` is called when it has again.
   [[nodiscard]] virtual bool is_full() const = 0;
   // Wants nothing more: it is let go.
@@ -100,6 +104,7 @@ class Hub final {
   [[nodiscard]] bool catch_up(Entry& entry);
   [[nodiscard]] bool catch_up_all(Entry& entry);
   void give_token(const engine::Event& token);
+  void give_unstored(const engine::Event& event);
   void forget_done();
   void remember_gaps(const std::vector<model::SessionEvents>& rows);
 
@@ -133,6 +138,7 @@ class SseFollower final : public Follower {
 
   void take(const engine::Event& event, const Piece& sse) override;
   void take_token(const engine::Event& token, const Piece& sse) override;
+  void take_unstored(const engine::Event& event, const Piece& sse) override;
   [[nodiscard]] bool is_full() const override { return outlet_->is_full(); }
   [[nodiscard]] bool is_done() const override { return outlet_->is_closed(); }
   void end() override { outlet_->close(); }

@@ -180,7 +180,8 @@ void complete(const Api& api, const Request& request, Desk& desk, const Respond&
   // Followed before it begins: nothing that it says is missed.
   if (!at_rest)
     api.hub.follow(answer, part.session, part.events.empty() ? 0 : part.events.back().id);
-  if (auto begun = api.stage.begin(part.session, part.wish); !begun) {
+  const auto failed = [answer](const base::Error& error) { answer->fail(error); };
+  if (auto begun = api.stage.begin(part.session, part.wish, failed); !begun) {
     answer->cancel();
     api.hub.look();
     return respond(begun.error().code == base::Code::invalid

@@ -34,9 +34,12 @@ std::string_view request_name(engine::Engine::Request request) {
 Stage::Stage(engine::Engine& engine, std::function<void()> on_storage_trouble)
     : engine_(engine), on_storage_trouble_(std::move(on_storage_trouble)) {}
 
-base::Result<void> Stage::begin(model::Id session, engine::Wish wish) {
+base::Result<void> Stage::begin(model::Id session, engine::Wish wish, Failed failed) {
   return engine_.perform(session, std::move(wish),
-                         [this](const engine::Outcome& outcome) { on_ended(outcome); });
+                         [this, failed = std::move(failed)](const engine::Outcome& outcome) {
+                           on_ended(outcome);
+                           if (outcome.error && failed) failed(*outcome.error);
+                         });
 }
 
 std::vector<base::Result<void>> Stage::begin_all(const std::vector<model::Id>& sessions) {

@@ -4,6 +4,7 @@
 // Any thread. Outlived by the engine.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -21,8 +22,12 @@ class Stage final {
   // the database failed; it must not block.
   Stage(engine::Engine& engine, std::function<void()> on_storage_trouble);
 
+  // Called on the engine's loop where a session that had begun could not be performed to where it
+  // stops: what its events tell ends before. It must not block.
+  using Failed = std::function<void(const base::Error&)>;
+
   // Begins to perform; returns when the session is claimed, or says why it is not.
-  [[nodiscard]] base::Result<void> begin(model::Id session, engine::Wish wish);
+  [[nodiscard]] base::Result<void> begin(model::Id session, engine::Wish wish, Failed failed = {});
 
   // Begins many, whose claims share transactions; returns when each is claimed or is not: how that
   // went, in their order. One that this engine performs already is not begun again, and is well.

@@ -14,6 +14,7 @@
 #include "llm/transport.h"
 #include "schema/test_database.h"
 #include "service/new_session.h"
+#include "support/flows.h"
 
 namespace tertulia::service::test {
 
@@ -102,13 +103,7 @@ class OnBothEngines : public schema::OnBothEngines {
   std::unique_ptr<engine::Engine> engine_;
 };
 
-// Three messages by two roles.
-inline constexpr const char* kTalk = R"(tertulia: 1
-name: talk
-topic: Tea
-roles: { a: { name: Ann, prompt: p }, b: { name: Ben, prompt: q } }
-steps: [ { speak: a }, { id: second, speak: b }, { speak: a } ]
-)";
+using tertulia::test::kTalk;
 
 // EXPECT_ERROR of a Result: its code, and what its message holds.
 #define EXPECT_ERROR(result, wanted_code, words)                   \

@@ -40,6 +40,14 @@ steps:
 result: { output: verdict }
 )";
 
+// Three messages by two roles.
+inline constexpr const char* kTalk = R"(tertulia: 1
+name: talk
+topic: Tea
+roles: { a: { name: Ann, prompt: p }, b: { name: Ben, prompt: q } }
+steps: [ { speak: a }, { id: second, speak: b }, { speak: a } ]
+)";
+
 // A dozen steps that each ask a model.
 inline constexpr const char* kTalkingFlow = R"(tertulia: 1
 name: talking
@@ -47,6 +55,16 @@ topic: Bread
 roles: { a: { name: Ann, prompt: You are Ann. }, b: { name: Ben, prompt: You are Ben. } }
 steps:
   - loop: { max: 6, steps: [ { speak: a }, { speak: b } ] }
+)";
+
+// Hundreds of steps that each ask a model.
+inline constexpr const char* kLongFlow = R"(tertulia: 1
+name: long
+topic: Bread
+roles: { a: { name: Ann, prompt: You are Ann. }, b: { name: Ben, prompt: You are Ben. } }
+limits: { steps: 5000, rounds: 2000 }
+steps:
+  - loop: { max: 300, steps: [ { speak: a, context: last }, { speak: b, context: last } ] }
 )";
 
 // Asks a person in between.
