@@ -444,6 +444,33 @@ TEST_P(ServerApiTest, WhatRunsGoesOnAfterAnOrderlyStopAndAfterADeath) {
   EXPECT_EQ(world_.run({"db", "verify"}).status, 0);
 }
 
+TEST_P(ServerApiTest, WhatWasBegunIsPerformedAfterADeathAtAnyCommit) {
+  store_flow(kTalkingFlow);
+  static_cast<void>(stop());
+  int accepted = 0;
+  for (int commit = 1; commit <= 8; ++commit) {
+    world_.environment["TERTULIA_FAILPOINTS"] = "db.commit.before=kill@" + std::to_string(commit);
+    HttpAnswer answer;
+    try {
+      served_.emplace(world_, std::vector<std::string>{"--model", "rehearsal?latency=20ms"});
+      answer = client().ask("POST", "/api/v1/sessions", R"({"flow":"talking"})");
+      kill();
+    } catch (const std::runtime_error&) {
+      served_.reset();  // it died before it served
+    }
+    world_.environment.erase("TERTULIA_FAILPOINTS");
+    serve();
+    if (answer.status == 201) {
+      const std::string session = std::to_string(answer.json().at("id").as_int64());
+      wait_for(session, {"finished"});
+      expect_explained(session);
+      ++accepted;
+    }
+    static_cast<void>(stop());
+  }
+  EXPECT_GT(accepted, 2);
+}
+
 TEST_P(ServerApiTest, WhatACommandPerformsIsWatchedAndTakenOver) {
   store_flow(kTalkingFlow);
   std::optional<Running> command(

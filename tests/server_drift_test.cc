@@ -83,8 +83,8 @@ TEST(ServerDrift, AChatUnderWayIsTold) {
   ASSERT_TRUE(whole.send(whole.request("POST", "/v1/chat/completions", kAsk)));
   server.events("/api/v1/events", "message");
   HttpClient streamed(server.url());
-  ASSERT_TRUE(streamed.send(streamed.request(
-      "POST", "/v1/chat/completions", std::string(kAsk).insert(1, R"("stream":true,)"))));
+  ASSERT_TRUE(streamed.send(streamed.request("POST", "/v1/chat/completions",
+                                             std::string(kAsk).insert(1, R"("stream":true,)"))));
   ASSERT_EQ(streamed.read_head()->status, 200);
   execute(world.database,
           "PRAGMA foreign_keys = OFF; ALTER TABLE step_execution_logs RENAME TO logs_away;");
@@ -102,7 +102,9 @@ TEST(ServerDrift, AChatUnderWayIsTold) {
   execute(world.database, "ALTER TABLE logs_away RENAME TO step_execution_logs;");
   EXPECT_EQ(server.get("/readyz").status, 200);
   for (const std::string session : {"/api/v1/sessions/1", "/api/v1/sessions/2"}) {
-    server.events(session + "/events", "session.finished");
+    EXPECT_THAT(server.events(session + "/events", "session.finished"),
+                HasSubstr("\"status\":\"finished\""))
+        << server.get(session).body;
     EXPECT_EQ(member(server.post(session + "/replay").body, "agrees"), "true");
   }
 }

@@ -253,9 +253,8 @@ TEST_P(ConformanceTest, AReadTransactionIsOfOneMoment) {
     auto moment = ReadTransaction::begin(*reader);
     ASSERT_TRUE(moment);
     EXPECT_FALSE(reader->run(kInsert, std::vector<Param>{3, nullptr, nullptr, nullptr, "three"}));
-    EXPECT_FALSE(reader->each_text("SELECT nothing FROM nowhere", {}, [](const Row&) {
-      return base::Result<void>();
-    }));
+    EXPECT_FALSE(reader->each_text("SELECT nothing FROM nowhere", {},
+                                   [](const Row&) { return base::Result<void>(); }));
   }
   EXPECT_EQ(count(*reader), 2);
   // Within a transaction that writes, that one says what is seen, and goes on.

@@ -15,8 +15,8 @@ namespace {
 
 using model::SessionStatus;
 using model::StopReason;
-using test::EngineFixture;
 using tertulia::test::kLongFlow;
+using test::EngineFixture;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using Type = Event::Type;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <future>
+#include <utility>
 
 #include "base/log.h"
 #include "engine/full_disk.h"
@@ -29,14 +30,29 @@ std::string_view request_name(engine::Engine::Request request) {
   return "";
 }
 
+std::map<model::Id, engine::Wish> plainly(const std::vector<model::Id>& sessions) {
+  std::map<model::Id, engine::Wish> wishes;
+  for (const model::Id id : sessions) wishes.emplace(id, engine::Wish{});
+  return wishes;
+}
+
+bool is_databases_fault(const base::Error& error) {
+  return engine::is_of_storage(error) || error.code == base::Code::drift;
+}
+
 }  // namespace
 
 Stage::Stage(engine::Engine& engine, std::function<void()> on_storage_trouble)
     : engine_(engine), on_storage_trouble_(std::move(on_storage_trouble)) {}
 
 base::Result<void> Stage::begin(model::Id session, engine::Wish wish, Failed failed) {
-  return engine_.perform(session, std::move(wish),
-                         [this, failed = std::move(failed)](const engine::Outcome& outcome) {
+  return engine_.perform(session, wish,
+                         [this, wish, failed = std::move(failed)](const engine::Outcome& outcome) {
+                           if (outcome.error && is_databases_fault(*outcome.error) &&
+                               outcome.error->code != base::Code::storage_full) {
+                             const std::lock_guard lock(mutex_);
+                             interrupted_.insert_or_assign(outcome.session_id, wish);
+                           }
                            on_ended(outcome);
                            if (outcome.error && failed) failed(*outcome.error);
                          });
@@ -84,21 +100,51 @@ base::Result<void> Stage::ask(model::Id session, engine::Engine::Request request
                      .message = fmt::format("nobody performs session {}", session)};
 }
 
-void Stage::pick_up(db::Connection& reader) {
-  auto ids = store::list_left_sessions(reader, kPickUp);
-  if (!ids) return spdlog::warn("sessions to go on with: {}", ids.error().message);
-  for (const model::Id id : *ids) {
+bool Stage::go_on(const std::map<model::Id, engine::Wish>& sessions) {
+  for (const auto& [id, wish] : sessions) {
     // What has no room is gone on with by who has made some.
     if (engine_.performs(id) || is_given_up(id) || engine_.lack_of_room(id)) continue;
-    auto begun = begin(id, {});
+    auto begun = begin(id, wish);
     // Another process may have been faster, or holds it and is well.
     if (begun || begun.error().code == base::Code::conflict) continue;
     // That is no fault of the session, and the others would fare no better.
-    if (engine::is_of_storage(begun.error()))
-      return spdlog::warn("sessions to go on with: {}", begun.error().message);
+    if (is_databases_fault(begun.error())) {
+      spdlog::warn("sessions to go on with: {}", begun.error().message);
+      return false;
+    }
     spdlog::warn("session {} cannot be gone on with: {}", id, begun.error().message);
     give_up(id);
   }
+  return true;
+}
+
+// What was accepted and never came to its first commit does not show by its status.
+void Stage::pick_up_unbegun(db::Connection& reader) {
+  if (looks_for_unbegun_) {
+    auto claimed = store::list_claimed_sessions(reader, kPickUp);
+    if (!claimed) return spdlog::warn("sessions to begin: {}", claimed.error().message);
+    looks_for_unbegun_ =
+        static_cast<std::int64_t>(claimed->size()) == kPickUp || !go_on(plainly(*claimed));
+  }
+  std::map<model::Id, engine::Wish> unbegun;
+  {
+    const std::lock_guard lock(mutex_);
+    unbegun = std::exchange(interrupted_, {});
+  }
+  std::erase_if(unbegun, [&](const auto& each) {
+    const auto row = store::load_session(reader, each.first);
+    return !row || row->status != model::SessionStatus::not_started;
+  });
+  if (go_on(unbegun)) return;
+  const std::lock_guard lock(mutex_);
+  interrupted_.merge(unbegun);
+}
+
+void Stage::pick_up(db::Connection& reader) {
+  pick_up_unbegun(reader);
+  auto ids = store::list_left_sessions(reader, kPickUp);
+  if (!ids) return spdlog::warn("sessions to go on with: {}", ids.error().message);
+  if (!go_on(plainly(*ids))) return;
   auto waiting = store::list_waiting_sessions(reader, kPickUp);
   if (!waiting) return spdlog::warn("sessions that wait: {}", waiting.error().message);
   const std::lock_guard lock(mutex_);
@@ -129,7 +175,7 @@ void Stage::on_ended(const engine::Outcome& outcome) {
     return;
   }
   spdlog::warn("session {}: {}", outcome.session_id, outcome.error->message);
-  if (engine::is_of_storage(*outcome.error) || outcome.error->code == base::Code::drift) {
+  if (is_databases_fault(*outcome.error)) {
     on_storage_trouble_();
   } else {
     give_up(outcome.session_id);

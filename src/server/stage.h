@@ -41,11 +41,14 @@ class Stage final {
   [[nodiscard]] base::Result<void> ask(model::Id session, engine::Engine::Request request);
 
   // Goes on with what nobody performs although it should be: to be called at the start, and now
-  // and then. Also with what the database's failure had stopped.
+  // and then, by one thread. Also with what the database's failure had stopped.
   void pick_up(db::Connection& reader);
 
  private:
   void on_ended(const engine::Outcome& outcome);
+  void pick_up_unbegun(db::Connection& reader);
+  // Goes on with these; false where the database is in trouble.
+  bool go_on(const std::map<model::Id, engine::Wish>& sessions);
   [[nodiscard]] bool is_given_up(model::Id session);
   void give_up(model::Id session);
 
@@ -53,6 +56,9 @@ class Stage final {
   const std::function<void()> on_storage_trouble_;
   std::mutex mutex_;
   std::map<model::Id, std::optional<base::Timestamp>> waits_;  // of persons: until when
+  bool looks_for_unbegun_ = true;
+  // Those that the database's failure stopped, which may have been before they had begun.
+  std::map<model::Id, engine::Wish> interrupted_;
   // Those that failed although the database is well: not tried again by itself, or each would fail
   // every few seconds.
   std::set<model::Id> given_up_;

@@ -139,9 +139,8 @@ TEST_P(OneMoment, AComparison) {
 }
 
 TEST_P(OneMoment, AnExport) {
-  expect_one_moment([&](db::Connection& reader, model::Id id) {
-    return export_session(reader, id, "json");
-  });
+  expect_one_moment(
+      [&](db::Connection& reader, model::Id id) { return export_session(reader, id, "json"); });
 }
 
 INSTANTIATE_TEST_SUITE_P(, OneMoment, schema::kBothEngines, schema::engine_of);

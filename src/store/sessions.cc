@@ -246,6 +246,11 @@ base::Result<std::vector<Id>> list_left_sessions(db::Connection& connection, std
   return read_ids(connection, sql::select_left_sessions, limit);
 }
 
+base::Result<std::vector<Id>> list_claimed_sessions(db::Connection& connection,
+                                                    std::int64_t limit) {
+  return read_ids(connection, sql::select_claimed_sessions, limit);
+}
+
 base::Result<std::vector<Id>> list_waiting_sessions(db::Connection& connection,
                                                     std::int64_t limit) {
   return read_ids(connection, sql::select_waiting_sessions, limit);

@@ -102,10 +102,13 @@ struct IdRange {
     db::Connection& connection, const SessionFilter& filter,
     const std::function<base::Result<void>(const SessionSummary&)>& session);
 
-// Sessions that should be under way, whether anybody holds them or not; and those that wait for a
-// person. At most `limit`, oldest first.
+// Sessions that should be under way, whether anybody holds them or not; those that were to begin,
+// likewise (it looks at every session that ever began); and those that wait for a person. At most
+// `limit`, oldest first.
 [[nodiscard]] base::Result<std::vector<Id>> list_left_sessions(db::Connection& connection,
                                                                std::int64_t limit);
+[[nodiscard]] base::Result<std::vector<Id>> list_claimed_sessions(db::Connection& connection,
+                                                                  std::int64_t limit);
 [[nodiscard]] base::Result<std::vector<Id>> list_waiting_sessions(db::Connection& connection,
                                                                   std::int64_t limit);
 

@@ -104,6 +104,14 @@ WHERE (s.status = 'running' OR (s.status = 'paused' AND s.stop_reason = 'shutdow
 ORDER BY s.id
 LIMIT $1;
 
+-- name: select_claimed_sessions
+-- Those that somebody claimed and has not begun, or died before. Looks at every lease there was.
+SELECT s.id FROM leases l JOIN sessions s ON s.id = l.session_id
+WHERE l.node <> '' AND s.status = 'not_started'
+  AND NOT EXISTS (SELECT 1 FROM batch_inputs b WHERE b.session_id = s.id)
+ORDER BY s.id
+LIMIT $1;
+
 -- name: select_waiting_sessions
 SELECT s.id FROM sessions s WHERE s.status = 'waiting' ORDER BY s.id LIMIT $1;
 
