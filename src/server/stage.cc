@@ -133,7 +133,8 @@ void Stage::pick_up_unbegun(db::Connection& reader) {
   }
   std::erase_if(unbegun, [&](const auto& each) {
     const auto row = store::load_session(reader, each.first);
-    return !row || row->status != model::SessionStatus::not_started;
+    return row ? row->status != model::SessionStatus::not_started
+               : row.error().code == base::Code::not_found;
   });
   if (go_on(unbegun)) return;
   const std::lock_guard lock(mutex_);
