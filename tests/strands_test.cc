@@ -146,7 +146,8 @@ TEST_P(StrandsTest, KilledAtAnyCommitEveryKindOfStepEndsTheSame) {
     begin();
     world_.write("audit.yaml", kAudit);
     const std::string flow = world_.write("flow.yaml", kEveryKind);
-    ASSERT_EQ(world_.run({"db", "init"}).status, 0);
+    const Finished ready = world_.run({"db", "init"});
+    ASSERT_EQ(ready.status, 0) << ready.err;
     const Finished made =
         world_.run({"run", flow, "--model", "rehearsal", "--seed", "5", "--create-only"});
     ASSERT_EQ(made.status, 0) << made.err;
