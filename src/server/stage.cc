@@ -123,8 +123,8 @@ void Stage::pick_up_unbegun(db::Connection& reader) {
   if (looks_for_unbegun_) {
     auto claimed = store::list_claimed_sessions(reader, kPickUp);
     if (!claimed) return spdlog::warn("sessions to begin: {}", claimed.error().message);
-    looks_for_unbegun_ =
-        static_cast<std::int64_t>(claimed->size()) == kPickUp || !go_on(plainly(*claimed));
+    const bool is_well = go_on(plainly(*claimed));
+    looks_for_unbegun_ = !is_well || static_cast<std::int64_t>(claimed->size()) == kPickUp;
   }
   std::map<model::Id, engine::Wish> unbegun;
   {
