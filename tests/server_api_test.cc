@@ -471,6 +471,25 @@ TEST_P(ServerApiTest, WhatWasBegunIsPerformedAfterADeathAtAnyCommit) {
   EXPECT_GT(accepted, 2);
 }
 
+// More than are taken up at a time.
+TEST_P(ServerApiTest, ManyThatWereAcceptedAreAllBegunByTheNextServer) {
+  constexpr int kMany = 1001;
+  store_flow(
+      "tertulia: 1\nname: brief\ntopic: Tea\nroles: { a: { name: Ann, prompt: p } }\n"
+      "steps: [ { speak: a } ]\n");
+  HttpClient connection = client();
+  for (int i = 0; i < kMany; ++i)
+    ASSERT_EQ(
+        connection.ask("POST", "/api/v1/sessions", R"({"flow":"brief","autostart":false})").status,
+        201);
+  static_cast<void>(stop());
+  // As a process leaves them that died between its claims and their first commits.
+  sql("INSERT INTO leases (session_id, token, node) SELECT id, 1, 'gone' FROM sessions");
+  serve();
+  wait_for(std::to_string(kMany), {"finished"});
+  EXPECT_EQ(get("/api/v1/sessions?status=not_started").at("items").as_array().size(), 0U);
+}
+
 TEST_P(ServerApiTest, WhatACommandPerformsIsWatchedAndTakenOver) {
   store_flow(kTalkingFlow);
   std::optional<Running> command(
